@@ -1,0 +1,79 @@
+# oncpu: exact on-CPU time per function invocation.
+#   make demo   install what is needed, build, run the main job on real functions (root)
+#   make test   install what is needed, build, run every test (root)
+#   make check  the quick tests · make bench · make lint · make fmt · make help
+# V=1 shows commands; SAN=address|undefined|thread builds with a sanitizer into build-$(SAN).
+
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+B       := $(if $(SAN),build-$(SAN),build)
+ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
+CFLAGS  ?= -O2 -g
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+override CFLAGS += -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iagent -I$(B) -MMD -MP $(SANFLAG) \
+	-fstack-protector-strong -fPIE
+override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAG)
+LDLIBS  := -lbpf -lelf -lz -lsqlite3 -lmicrohttpd -ljansson -linih -lpthread
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
+
+.DEFAULT_GOAL := all
+.PHONY: all deps test-deps demo test check unit bench lint fmt clean help install
+.DELETE_ON_ERROR:
+
+FOLDERS := base core kern ledger http api daemon cli
+SRC      = $(wildcard agent/$(1)/*.c)
+OBJ      = $(patsubst agent/%.c,$(B)/obj/%.o,$(call SRC,$(1)))
+ARCHIVES := $(foreach f,$(FOLDERS),$(B)/lib$(f).a)
+
+all: $(B)/oncpu $(B)/liboncpu-runtime.so $(B)/functions.stamp
+
+define folder_rule
+$(B)/lib$(1).a: $$(call OBJ,$(1))
+	$$(call say,AR,$$@)rm -f $$@; ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
+
+$(B)/obj/%.o: agent/%.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -c $< -o $@
+
+# the kernel side: one object, one skeleton
+$(B)/oncpu.bpf.o: bpf/oncpu.bpf.c $(wildcard bpf/*.h bpf/*.def include/oncpu/*.h)
+	$(Q)mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
+		-Wno-unused-parameter -Wno-address-of-packed-member -Iinclude -Ibpf -c $< -o $@
+$(B)/oncpu.skel.h: $(B)/oncpu.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name oncpu_bpf > $@
+$(call OBJ,kern): | $(B)/oncpu.skel.h
+
+$(B)/oncpu: $(B)/libcli.a $(B)/libdaemon.a $(B)/libapi.a $(B)/libhttp.a $(B)/libledger.a $(B)/libkern.a $(B)/libcore.a $(B)/libbase.a
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -Wl,--whole-archive $(B)/libcli.a -Wl,--no-whole-archive \
+		$(filter-out $(B)/libcli.a,$^) $(LDLIBS) -o $@
+
+$(B)/liboncpu-runtime.so: agent/runtime/runtime.c include/oncpu/runtime.h
+	$(Q)mkdir -p $(@D)
+	$(call say,SO,$@)$(CC) -O2 -g -std=gnu11 $(WARN) -Iinclude -fPIC -shared -fvisibility=hidden \
+		-Wl,-soname,liboncpu-runtime.so $< -o $@
+
+# the functions of the demo and the tests: real programs, built with the public header
+FUNCTIONS := $(patsubst tests/functions/%.c,$(B)/functions/%,$(wildcard tests/functions/*.c))
+$(B)/functions/%: tests/functions/%.c include/oncpu/runtime.h
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) -O2 -g -std=gnu11 -D_GNU_SOURCE $(WARN) -Iinclude $< -o $@ -lpthread
+$(B)/functions.stamp: $(FUNCTIONS)
+	$(Q)touch $@
+
+# unit tests: one program a file, each linked with the folders below it
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNITLIBS = $(B)/libledger.a $(B)/libcore.a $(B)/libbase.a
+$(B)/unit/%: tests/unit/%.c $(UNITLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(UNITLIBS) -lcmocka $(LDLIBS) -o $@
+unit: $(UNITS)
+
+-include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)

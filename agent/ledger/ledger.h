@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The ledger: the durable store of closed invocations. The only folder that sees SQLite.
+ *
+ * One segment file an hour (by the hour of the commit, UTC): DIR/ledger-YYYYMMDDTHH.db, WAL,
+ * synchronous FULL, with the records, a per-minute roll-up, the state of the open instances and the
+ * meta row, all written in one transaction per batch. The first transaction of a new segment carries the
+ * whole open state, so the newest segment alone is enough to go on. Closed segments never change.
+ */
+#ifndef ONCPU_LEDGER_LEDGER_H
+#define ONCPU_LEDGER_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/record.h"
+
+struct ledger; /* writer */
+
+struct ledger_config {
+	const char *directory;
+	uint64_t retain_seconds; /* 0 = for ever */
+	uint64_t retain_bytes;	 /* 0 = no limit */
+};
+
+/* Message of the last error with cause and cure, for one log line; never NULL. Thread-local. */
+const char *ledger_error(void);
+
+/*
+ * Opens (or creates) the newest segment for writing. A corrupt segment is renamed to
+ * NAME.corrupt-<n> and kept, a fresh one is begun; *ret_set_aside says so.
+ * 0, -EACCES, -ENOSPC, -EIO, -EPROTO (a schema newer than this program), -EBUSY (another writer).
+ */
+int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, bool *ret_set_aside);
+void ledger_close(struct ledger **ledger);
+
+/* What the last commit left: state to restore, and meta. Visits each open instance's blob. */
+struct ledger_meta {
+	char boot_id[RECORD_BOOT_LEN];
+	uint64_t sequence;     /* last record sequence given */
+	uint64_t ring_position; /* consumer position committed with it */
+};
+int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta,
+		   int (*visit)(void *user, uint64_t uid, const void *blob, size_t size), void *user);
+
+/* One batch = one transaction. begin picks the segment by now_realtime_ns; needs_snapshot says that a
+ * new segment was begun and that every open instance's state must be put, not the dirty ones alone. */
+int ledger_begin(struct ledger *l, int64_t now_realtime_ns, bool *ret_needs_snapshot);
+int ledger_put_invocation(struct ledger *l, const struct invocation_record *record); /* same sequence again: ignored */
+int ledger_put_instance(struct ledger *l, const struct instance_record *record);
+int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob, size_t size); /* size 0 deletes */
+int ledger_commit(struct ledger *l, const struct ledger_meta *meta); /* 0, -ENOSPC, -EIO: rolled back, nothing half done */
+void ledger_rollback(struct ledger *l);
+/* Unlinks whole segments past the limits, never the one being written. Returns segments removed or -errno. */
+int ledger_retain(struct ledger *l, int64_t now_realtime_ns);
+
+/* Reading, from any process, writer running or not. */
+struct ledger_query {
+	const char *function; /* NULL = all */
+	const char *id;	      /* NULL = all; id_len bytes */
+	size_t id_len;
+	int64_t since_realtime_ns, until_realtime_ns; /* by end; 0 = no limit */
+	uint64_t last; /* newest N (given to the visitor oldest first); 0 = all */
+};
+typedef int (*ledger_invocation_fn)(void *user, const struct invocation_record *record); /* non-zero stops */
+typedef int (*ledger_instance_fn)(void *user, const struct instance_record *record);
+struct ledger_reader;
+int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */
+void ledger_reader_close(struct ledger_reader **reader);
+int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *query, ledger_invocation_fn visit, void *user);
+int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query, ledger_instance_fn visit, void *user);
+
+/* Sums per function, from the roll-up where whole minutes are asked for. */
+struct ledger_sum {
+	char function[ONCPU_NAME_LEN];
+	uint64_t count, cold_starts, errors, timeouts, crashed, flagged;
+	int64_t wall_ns, cpu_ns, init_wall_ns, init_cpu_ns, after_response_cpu_ns, between_cpu_ns;
+	int64_t run_queue_ns, max_error_bound_ns;
+	struct record_billed billed[RECORD_MAX_BILLED]; /* sums of billed_ns per policy */
+	uint32_t billed_count;
+};
+typedef int (*ledger_sum_fn)(void *user, const struct ledger_sum *sum);
+int ledger_read_sums(struct ledger_reader *r, const struct ledger_query *query, ledger_sum_fn visit, void *user);
+
+#endif
