@@ -46,7 +46,7 @@ $(B)/obj/%.o: agent/%.c
 $(B)/oncpu.bpf.o: bpf/oncpu.bpf.c $(wildcard bpf/*.h bpf/*.def include/oncpu/*.h)
 	$(Q)mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
-		-Wno-unused-parameter -Wno-address-of-packed-member -Iinclude -Ibpf -c $< -o $@
+		-Wno-unused-parameter -idirafter /usr/include/$(shell uname -m)-linux-gnu -Iinclude -Ibpf -c $< -o $@
 $(B)/oncpu.skel.h: $(B)/oncpu.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name oncpu_bpf > $@
 $(call OBJ,kern): | $(B)/oncpu.skel.h

@@ -48,7 +48,9 @@ int kern_owner_fd(const struct kern_owner *o, enum kern_fd which);
 /* Adopts what already runs in matching cgroups (iter/task), then makes each CPU switch once. */
 int kern_owner_adopt(struct kern_owner *o);
 /* Adopts the threads and children of one process-tree instance. */
-int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid);
+int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid);
+/* Its marks are attached: processes that run it are no longer stopped. */
+int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *object);
 /* Attaches the mark program to an offset of an open file; idempotent per (dev, inode, offset). */
 int kern_owner_attach_mark(struct kern_owner *o, int file_fd, uint64_t offset);
 
@@ -88,14 +90,20 @@ void kern_view_heartbeat(struct kern_view *v, uint64_t now_ns); /* processes are
 
 /* A process asks for its marks to be attached (it is stopped if `stopped`). */
 struct kern_request {
-	uint32_t kind; /* KERN_REQ_HELLO, KERN_REQ_TREE */
+	uint32_t kind; /* KERN_REQ_HELLO */
 	uint32_t tgid;
-	uint64_t site;
-	uint64_t uid;
-	bool stopped;
+	uint64_t site;		    /* address of a mark's nop; 0 = nothing to attach */
+	uint64_t uid;		    /* instance; 0 = a process moved between cgroups: adopt by cgroup */
+	uint32_t threads;	    /* of the process */
+	bool tree;		    /* just became a process tree; if threads > 1 adopt the others */
+	bool stopped;		    /* held by SIGSTOP until continued */
+	struct oncpu_object object; /* put with kern_owner_know_object once its marks are attached */
 };
 enum { KERN_REQ_HELLO = 1 };
 int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request); /* 1, 0 = none */
+
+/* Bytes of the event ring in use (not committed), and its size. */
+void kern_view_ring(const struct kern_view *v, uint64_t *ret_used, uint64_t *ret_size);
 
 /* Counters kept by the kernel side, declared once in bpf/counters.def: name and prose. */
 unsigned kern_counter_count(void);

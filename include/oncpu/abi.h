@@ -104,6 +104,157 @@ struct oncpu_event {
 	char id[ONCPU_ID_LEN];
 };
 
+/* ---- pinned maps: what the kernel side keeps, and the agent may read or adopt ---- */
+
+/* One thread of an instance: 64 bytes, one cache line. Index 0 is never used. */
+struct oncpu_thread {
+	oncpu_u64 task;	     /* address of its task_struct: identity; 0 = free */
+	oncpu_u64 last_ns;   /* sum_exec_runtime up to which it is charged */
+	oncpu_u64 run_delay; /* sched_info.run_delay likewise */
+	oncpu_u64 voluntary; /* nvcsw, nivcsw likewise */
+	oncpu_u64 involuntary;
+	oncpu_u32 instance;
+	oncpu_u32 tid;
+	oncpu_u32 tgid;
+	oncpu_u32 cpu; /* where it was last switched in */
+	oncpu_u64 reserved;
+};
+
+/* What one CPU has charged to one instance slot; only that CPU writes it; only grows. */
+struct oncpu_total {
+	oncpu_u64 charged_ns;
+	oncpu_u64 run_delay;
+	oncpu_u64 voluntary;
+	oncpu_u64 involuntary;
+};
+
+enum oncpu_instance_state {
+	ONCPU_INSTANCE_FREE = 0,
+	ONCPU_INSTANCE_CLAIMED = 1, /* being filled in */
+	ONCPU_INSTANCE_LIVE = 2,
+	ONCPU_INSTANCE_EXITED = 3 /* EXIT emitted; the agent frees it once that is committed */
+};
+
+#define ONCPU_INSTANCE_BITS 20u /* uid = birth number << bits | slot index */
+
+struct oncpu_instance {
+	oncpu_u32 state;
+	oncpu_u32 flags; /* ONCPU_EVF_TREE, _HELD, _ADOPTED: of the whole life */
+	oncpu_u64 uid;
+	oncpu_u64 cgroup_id;
+	oncpu_u64 events;     /* number of the last event */
+	oncpu_u64 lost;	      /* events that found no room in the ring */
+	oncpu_u64 born_ns;
+	oncpu_s32 threads;    /* live ones */
+	oncpu_u32 root_tgid;  /* a process tree's first process */
+	oncpu_u32 once_flags; /* event flags to put on the next event */
+	oncpu_u32 holder;     /* tgid of the holder, 0 = none */
+	oncpu_u64 cpus[ONCPU_CPU_WORDS]; /* CPUs that a thread ran or was queued on */
+	char function[ONCPU_NAME_LEN];
+};
+
+/* A cgroup that belongs to an instance: the instance's own, or one below it. */
+struct oncpu_cgroup {
+	oncpu_u64 root;	    /* id of the instance's own cgroup */
+	oncpu_u32 instance; /* of the root: slot index + 1; 0 = nobody lives there now */
+	oncpu_u32 reserved;
+	char function[ONCPU_NAME_LEN];
+};
+
+struct oncpu_pattern {
+	char function[ONCPU_NAME_LEN];
+	char pattern[ONCPU_PATTERN_LEN];
+};
+
+/* One whole picture of who runs on a CPU. */
+struct oncpu_slot_copy {
+	oncpu_u64 task; /* task_struct running; tracked or not */
+	oncpu_u64 start_ns; /* its exec_start, on the scheduler's task clock */
+	oncpu_u64 base_ns; /* total of its instance on this CPU when the slice began */
+	oncpu_u64 delay_base; /* likewise for run_delay, less the thread's own */
+	oncpu_s64 offset_ns; /* ktime less task clock */
+	oncpu_u32 thread; /* index in the thread table; 0 = not tracked */
+	oncpu_u32 instance; /* slot index + 1; 0 = not tracked */
+	oncpu_u32 tid;
+	oncpu_u32 reserved;
+	oncpu_u64 padding;
+};
+
+/* A latch: copy[seq & 1] is whole whenever seq has not moved across the read. */
+struct oncpu_slot {
+	oncpu_u64 seq;
+	oncpu_u64 rq;	 /* address of the CPU's struct rq */
+	oncpu_s64 d_now; /* smallest ktime − rq clock in this window, and in the one before */
+	oncpu_s64 d_before;
+	oncpu_u64 d_window; /* begin of the window */
+	oncpu_u64 steal_ns; /* rq clock − task clock at the last switch of a tracked thread */
+	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the agent */
+	oncpu_u64 padding;
+	struct oncpu_slot_copy copy[2];
+};
+
+struct oncpu_control {
+	oncpu_u32 abi_version;
+	oncpu_u32 max_instances;
+	oncpu_u32 max_threads;
+	oncpu_u32 cpus;
+	oncpu_u32 pid_max;
+	oncpu_u32 pattern_count;
+	oncpu_u64 heartbeat_ns; /* the agent's: processes are stopped for attaching only while fresh */
+	oncpu_u64 births;
+	oncpu_u32 instance_hint, thread_hint;
+	oncpu_u64 last_wake_ns;
+	oncpu_u32 adopt_tgid; /* iterator argument: the process tree to adopt, 0 = cgroups */
+	oncpu_u32 adopt_instance;
+	oncpu_u64 padding[8];
+};
+
+/* Key of an object file as the kernel names it; a pinned uprobe keeps the inode alive. */
+struct oncpu_object {
+	oncpu_u64 device;
+	oncpu_u64 inode;
+};
+
+#define ONCPU_HEARTBEAT_FRESH_NS 1000000000ull
+#define ONCPU_WAKE_EVERY_NS 5000000ull /* the ring wakes its reader at most this often */
+
+struct oncpu_request {
+	oncpu_u32 tgid;
+	oncpu_u32 stopped;
+	oncpu_u64 site;
+	oncpu_u64 uid;
+	oncpu_u32 threads; /* of the process; more than 1 in a tree: adopt the others */
+	oncpu_u32 tree;
+	struct oncpu_object object;
+};
+
+enum oncpu_call_op {
+	ONCPU_CALL_CREATE = 1,	 /* cgroup_id, function → uid */
+	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status */
+	ONCPU_CALL_RELEASE = 3,	 /* uid */
+	ONCPU_CALL_CGROUP = 4	 /* cgroup_id belongs to root: known before the first process enters */
+};
+
+/* Argument of the boundary program (BPF_PROG_TEST_RUN with ctx_in). Answer: retval, and uid. */
+struct oncpu_call {
+	oncpu_u32 op;
+	oncpu_u32 kind;
+	oncpu_u64 uid;
+	oncpu_u64 cgroup_id;
+	oncpu_u64 root;
+	oncpu_s32 status;
+	oncpu_u32 id_len;
+	oncpu_u32 holder;
+	oncpu_s32 result;
+	char function[ONCPU_NAME_LEN];
+	char id[ONCPU_ID_LEN];
+};
+
+/* Cookie of a configured symbol's uprobe: which argument is what. One byte each. */
+#define ONCPU_COOKIE(kind, id_arg, name_arg, status_arg, name_index)                                 \
+	((oncpu_u64)(kind) | (oncpu_u64)((id_arg) & 0xff) << 8 | (oncpu_u64)((name_arg) & 0xff) << 16 | \
+	 (oncpu_u64)((status_arg) & 0xff) << 24 | (oncpu_u64)(name_index) << 32)
+
 #ifdef __cplusplus
 #define ONCPU_ASSERT(c, m) static_assert(c, m)
 #else
@@ -111,6 +262,13 @@ struct oncpu_event {
 #endif
 ONCPU_ASSERT(sizeof(struct oncpu_event) == 248, "oncpu_event is pinned ABI");
 ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == 120, "oncpu_event is pinned ABI");
+
+ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
+ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_instance) == 192, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");
+ONCPU_ASSERT(sizeof(struct oncpu_slot) == 192, "three cache lines");
+ONCPU_ASSERT(sizeof(struct oncpu_call) == 176, "pinned ABI");
 
 /* The hello: prctl(PR_SET_NAME, same name, ONCPU_HELLO_MAGIC, number, &struct oncpu_hello).
  * A mark whose number is 1 modulo ONCPU_HELLO_EVERY is made this way instead of at the nop. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of agent/kern share. */
+#ifndef ONCPU_KERN_INTERNAL_H
+#define ONCPU_KERN_INTERNAL_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "kern/kern.h"
+
+/* Sets the text of kern_error() and returns `error`. */
+__attribute__((format(printf, 2, 3))) int kern_fail(int error, const char *format, ...);
+
+#define KERN_CGROUP_ROOT_MAX 512
+/* Finds the cgroup v2 mount. 0, -ENOENT. */
+int kern_cgroup_root(char *buffer, size_t size);
+/* True if the glob (bpf/accounting.h) takes the path. */
+int kern_glob(const char *pattern, const char *path);
+
+/* CLOCK_MONOTONIC − sched_clock, exactly, from the kernel's own conversion. 0, -ENOTSUP. */
+int kern_clock_offset(int64_t *ret_offset_ns);
+
+struct oncpu_bpf;
+struct kern_owner {
+	struct oncpu_bpf *skel;
+	char pin_dir[256];
+	char cgroup_root[KERN_CGROUP_ROOT_MAX];
+	const struct kern_pattern *patterns;
+	uint32_t pattern_count, symbol_names;
+	uint32_t cpus;
+	struct oncpu_control *control; /* mmapped */
+};
+
+/* Registers the cgroups that exist already and match. */
+int kern_register_cgroups(struct kern_owner *o);
+/* Writes each slot's hook_lag_ns from what the hooks saw since they were attached. */
+int kern_calibrate(struct kern_owner *o);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The pure steps of the accounting: latch, clock offset, slice, bound, cgroup pattern.
+ *
+ * No map, no helper, no kernel type: the same text compiles into the BPF object and into the host's
+ * unit tests (tests/unit/test_accounting.c).
+ */
+#ifndef ONCPU_BPF_ACCOUNTING_H
+#define ONCPU_BPF_ACCOUNTING_H
+
+#include "oncpu/abi.h"
+
+#define STEP static inline __attribute__((always_inline, unused))
+#define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+#define READ_ONCE_OF(x) (*(volatile __typeof__(x) *)&(x))
+
+/* Publishes a picture. Only the slot's own CPU writes, with interrupts off. A reader that comes in
+ * between the two halves still finds one whole copy: that is what a plain sequence lock lacks. */
+STEP void slot_publish(struct oncpu_slot *slot, const struct oncpu_slot_copy *copy)
+{
+	slot->seq++; /* odd: readers use copy[1], still the old one */
+	COMPILER_BARRIER();
+	slot->copy[0] = *copy;
+	COMPILER_BARRIER();
+	slot->seq++; /* even: readers use copy[0], the new one */
+	COMPILER_BARRIER();
+	slot->copy[1] = *copy;
+	COMPILER_BARRIER();
+}
+
+/* The cheap publication of "nobody of ours, but this task": one word, in both copies. */
+STEP void slot_publish_untracked(struct oncpu_slot *slot, oncpu_u64 task)
+{
+	slot->copy[0].task = task;
+	slot->copy[1].task = task;
+}
+
+/* One sample of ktime − rq clock. The smallest in a window of half a second is the true offset plus
+ * the least delay between the kernel's clock update and the hook. */
+#define CLOCK_WINDOW_NS 500000000ull
+STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64 rq_clock)
+{
+	oncpu_s64 d = (oncpu_s64)(now_ns - rq_clock);
+
+	if (!slot->d_window) {
+		slot->d_now = slot->d_before = d;
+		slot->d_window = now_ns;
+		return;
+	}
+	if (d < slot->d_now)
+		slot->d_now = d;
+	if (now_ns - slot->d_window > CLOCK_WINDOW_NS) {
+		slot->d_before = slot->d_now;
+		slot->d_now = d;
+		slot->d_window = now_ns;
+	}
+}
+
+STEP oncpu_s64 slot_clock_offset(const struct oncpu_slot *slot)
+{
+	oncpu_s64 d = slot->d_now < slot->d_before ? slot->d_now : slot->d_before;
+
+	return d - (oncpu_s64)slot->hook_lag_ns;
+}
+
+/* What a running slice has cost up to now, on the task clock: never negative. */
+STEP oncpu_u64 slice_ns(oncpu_u64 now_ns, oncpu_s64 offset_ns, oncpu_u64 start_ns)
+{
+	oncpu_s64 d = (oncpu_s64)(now_ns - (oncpu_u64)offset_ns - start_ns);
+
+	return d > 0 ? (oncpu_u64)d : 0;
+}
+
+/* The offset of the task clock grows with every nanosecond stolen: the one that the slice began with
+ * is too small if the hypervisor took time since. A torn read of the two clocks can only be larger by
+ * whole ticks: beyond a second it is not believed. */
+STEP oncpu_s64 offset_with_live_steal(oncpu_s64 at_switch, oncpu_s64 d, oncpu_u64 clock,
+				      oncpu_u64 clock_task)
+{
+	oncpu_s64 live = (oncpu_s64)(clock - clock_task) + d;
+	oncpu_s64 more = live - at_switch;
+
+	return more > 200 && more < 1000000000 ? live : at_switch;
+}
+
+/* A thread that is queued on a CPU but not yet seen there may be charged from its wake-up on, which
+ * is at most as old as the rq's last clock update. A switch in progress is over within the cap. */
+STEP oncpu_u64 transit_bound(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock, oncpu_u64 cap_ns)
+{
+	oncpu_s64 age = (oncpu_s64)(now_ns - (oncpu_u64)d - rq_clock);
+
+	if (age < 0)
+		age = 0;
+	age += 1000; /* both clocks' own error */
+	return (oncpu_u64)age < cap_ns ? (oncpu_u64)age : cap_ns;
+}
+
+/*
+ * Glob over a cgroup path: '?' is one byte, '*' any run of bytes, neither crosses '/'. The walk is one
+ * step at a time with one point to go back to, so that the kernel side can bound it.
+ */
+struct glob_walk {
+	oncpu_u32 p, s;		    /* where we stand in pattern and path */
+	oncpu_u32 back_p, back_s;   /* after the last '*', and how far it has eaten */
+	oncpu_s32 result;	    /* −1 = not known yet */
+};
+
+STEP void glob_begin(struct glob_walk *w)
+{
+	w->p = w->s = w->back_p = w->back_s = 0;
+	w->result = -1;
+}
+
+#define GLOB_MASK (ONCPU_PATTERN_LEN - 1u)
+STEP void glob_step(struct glob_walk *w, const char *pattern, const char *path)
+{
+	char pc = pattern[w->p & GLOB_MASK];
+	char sc = path[w->s & GLOB_MASK];
+
+	if (pc == '*') {
+		w->back_p = ++w->p;
+		w->back_s = w->s;
+	} else if (!pc && !sc) {
+		w->result = 1;
+	} else if (sc && (pc == sc || (pc == '?' && sc != '/'))) {
+		w->p++;
+		w->s++;
+	} else {
+		char eaten = path[w->back_s & GLOB_MASK];
+
+		if (!w->back_p || !eaten || eaten == '/') {
+			w->result = 0;
+			return;
+		}
+		w->s = ++w->back_s;
+		w->p = w->back_p;
+	}
+	if (w->s >= ONCPU_PATTERN_LEN || w->p >= ONCPU_PATTERN_LEN)
+		w->result = 0;
+}
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The boundary: K, everything an instance has been charged up to now, and the event that carries it.
+ *
+ * Uprobe programs are preemptible and no lock exists for them, so nothing here waits for anybody:
+ * a slot is a latch, and events are numbered so that the agent can sort what raced.
+ */
+#ifndef ONCPU_BPF_BOUNDARY_H
+#define ONCPU_BPF_BOUNDARY_H
+
+struct reading {
+	u64 total, run_delay, voluntary, involuntary, steal, bound;
+	u32 running_elsewhere, flags, live, own_cpu;
+};
+
+/* What one CPU adds when its slot does not show the task that really runs there: a switch was hidden
+ * from us, or one is in progress. Computed from the tasks' own counters. */
+static __always_inline void read_stale(struct reading *r, const struct oncpu_slot_copy *s, u32 cpu,
+				       u32 instance, u64 curr, struct oncpu_total *total, s64 offset)
+{
+	struct task_struct *running = (struct task_struct *)curr;
+	u64 sum = 0, start = 0, v = total->charged_ns;
+	struct oncpu_thread *t;
+	u32 i = s->thread, tid = 0, *index;
+
+	bool ours = false;
+
+	if (s->instance == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
+	    t->task == s->task && t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
+		struct task_struct *left = (struct task_struct *)s->task;
+
+		ours = true;
+		if (bpf_core_read(&sum, sizeof(sum), &left->se.sum_exec_runtime))
+			count(COUNT_reads_failed);
+		else if ((s64)(sum - t->last_ns) > 0)
+			v += sum - t->last_ns;
+	}
+	if (!bpf_core_read(&tid, sizeof(tid), &running->pid) &&
+	    (index = bpf_map_lookup_elem(&tids, &tid)) && (i = *index) &&
+	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == curr && t->instance == instance) {
+		ours = true;
+		if (bpf_core_read(&sum, sizeof(sum), &running->se.sum_exec_runtime) ||
+		    bpf_core_read(&start, sizeof(start), &running->se.exec_start)) {
+			count(COUNT_reads_failed);
+		} else {
+			if ((s64)(sum - t->last_ns) > 0)
+				v += sum - t->last_ns;
+			v += slice_ns(bpf_ktime_get_ns(), offset, start);
+			if (cpu != r->own_cpu)
+				r->running_elsewhere++;
+		}
+	}
+	r->total += v;
+	r->run_delay += total->run_delay;
+	if (ours) {
+		r->flags |= ONCPU_EVF_STALE;
+		r->bound += read_error_ns;
+		count(COUNT_slots_stale);
+	}
+}
+
+/* Who may be on the way onto a CPU that does not show us: the bound, from the run queue's own words. */
+static __always_inline void read_transit(struct reading *r, struct oncpu_slot *slot, struct rq *rq,
+					 u64 curr, s64 d)
+{
+	u64 idle = 0, clock = 0;
+	u32 queued = 0;
+
+	if (bpf_core_read(&queued, sizeof(queued), &rq->nr_running) ||
+	    bpf_core_read(&idle, sizeof(idle), &rq->idle) ||
+	    bpf_core_read(&clock, sizeof(clock), &rq->clock)) {
+		count(COUNT_reads_failed);
+		r->bound += transit_cap_ns;
+		return;
+	}
+	if (queued > (curr != idle))
+		r->bound += transit_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
+}
+
+/* Adds one CPU's share. Global: verified once, whatever the number of callers and CPUs. */
+__noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
+{
+	struct oncpu_slot *slot = slot_at(cpu);
+	struct oncpu_total *total = total_at(cpu, instance);
+	u64 curr = 0, clock = 0, clock_task = 0, seq = 0, charged = 0, delay = 0;
+	struct oncpu_slot_copy s;
+	struct rq *rq;
+	bool whole = false;
+	s64 d;
+
+	if (!slot || !total || !r)
+		return 0;
+	d = slot_clock_offset(slot);
+	rq = (struct rq *)READ_ONCE_OF(slot->rq);
+	s.instance = s.thread = 0;
+	s.task = s.start_ns = s.base_ns = s.delay_base = 0;
+	s.offset_ns = 0;
+	for (int i = 0; i < 8 && !whole; i++) {
+		struct oncpu_slot_copy *c;
+
+		seq = READ_ONCE_OF(slot->seq);
+		COMPILER_BARRIER();
+		c = &slot->copy[seq & 1];
+		s.task = READ_ONCE_OF(c->task);
+		s.start_ns = READ_ONCE_OF(c->start_ns);
+		s.base_ns = READ_ONCE_OF(c->base_ns);
+		s.delay_base = READ_ONCE_OF(c->delay_base);
+		s.offset_ns = READ_ONCE_OF(c->offset_ns);
+		s.thread = READ_ONCE_OF(c->thread);
+		s.instance = READ_ONCE_OF(c->instance);
+		charged = READ_ONCE_OF(total->charged_ns);
+		delay = READ_ONCE_OF(total->run_delay);
+		if (rq && hidden_check && bpf_core_read(&curr, sizeof(curr), &rq->curr))
+			count(COUNT_reads_failed);
+		COMPILER_BARRIER();
+		whole = READ_ONCE_OF(slot->seq) == seq;
+	}
+	if (!whole) {
+		count(COUNT_slots_torn);
+		r->flags |= ONCPU_EVF_TORN;
+		r->bound += 10000000; /* two ticks and more: nothing better is known */
+	}
+	r->voluntary += total->voluntary;
+	r->involuntary += total->involuntary;
+	if (curr && curr != s.task) {
+		if (rq && !bpf_core_read(&clock, sizeof(clock), &rq->clock) &&
+		    !bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task))
+			read_stale(r, &s, cpu, instance, curr, total,
+				   d + (s64)(clock - clock_task));
+		return 0;
+	}
+	if (s.instance == instance + 1) {
+		struct task_struct *task = (struct task_struct *)s.task;
+		s64 offset = s.offset_ns;
+		u64 waited = 0;
+
+		if (live_steal && rq && !bpf_core_read(&clock, sizeof(clock), &rq->clock) &&
+		    !bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task)) {
+			offset = offset_with_live_steal(offset, d, clock, clock_task);
+			r->steal += clock - clock_task;
+		} else {
+			r->steal += slot->steal_ns;
+		}
+		if (!bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay))
+			r->run_delay += s.delay_base + waited;
+		else
+			r->run_delay += delay;
+		r->total += s.base_ns + slice_ns(bpf_ktime_get_ns(), offset, s.start_ns);
+		if (cpu != r->own_cpu) {
+			r->running_elsewhere++;
+			r->bound += read_error_ns;
+		}
+		return 0;
+	}
+	r->total += charged;
+	r->run_delay += delay;
+	r->steal += slot->steal_ns;
+	if (wakeup_bound && r->live > 1 && cpu != r->own_cpu && rq)
+		read_transit(r, slot, rq, curr, d);
+	return 0;
+}
+
+/* K of an instance over the CPUs that its threads have been on. */
+__noinline int read_instance(u32 index, struct reading *r)
+{
+	struct oncpu_instance *in = instance_at(index);
+	u64 t0, elapsed;
+
+	if (!in || !r)
+		return 0;
+	t0 = bpf_ktime_get_ns();
+	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
+		if (c >= cpus)
+			break;
+		if (in->cpus[(c >> 6) & (ONCPU_CPU_WORDS - 1)] >> (c & 63) & 1)
+			read_cpu(c, index, r);
+	}
+	elapsed = bpf_ktime_get_ns() - t0;
+	r->bound += r->running_elsewhere * elapsed;
+	return 0;
+}
+
+/* What an event says besides K. Strings are read by emit, straight into the ring. */
+struct said {
+	u32 kind, flags;
+	s32 status;
+	u32 id_len;   /* kernel text only */
+	u64 number, time_ns;
+	u64 id, function; /* addresses, 0 = not said */
+	bool user_text;	  /* they are the function's, not ours */
+};
+
+static __always_inline void say_user_id(struct oncpu_event *e, const char *id)
+{
+	long got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);
+	char after = 0;
+
+	if (got < 0) {
+		e->flags |= ONCPU_EVF_ID_UNREADABLE;
+		count(COUNT_ids_unreadable);
+		return;
+	}
+	e->id_len = got > 0 ? got - 1 : 0;
+	if (got < (long)ONCPU_ID_LEN)
+		return;
+	/* at least 63 bytes: the 64th may be one more of it, and there may be others */
+	if (bpf_probe_read_user(&e->id[ONCPU_ID_LEN - 1], 1, id + ONCPU_ID_LEN - 1))
+		e->flags |= ONCPU_EVF_ID_UNREADABLE;
+	else if (e->id[ONCPU_ID_LEN - 1]) {
+		e->id_len = ONCPU_ID_LEN;
+		if (!bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after)
+			e->flags |= ONCPU_EVF_ID_TRUNCATED;
+	}
+}
+
+static __always_inline void say_user_function(struct oncpu_event *e, const char *function)
+{
+	char after = 0;
+	long got = bpf_probe_read_user_str(e->function, ONCPU_NAME_LEN, function);
+
+	if (got == (long)ONCPU_NAME_LEN &&
+	    !bpf_probe_read_user(&after, 1, function + ONCPU_NAME_LEN - 1) && after)
+		e->flags |= ONCPU_EVF_NAME_TRUNCATED;
+}
+
+__noinline int emit(u32 index, struct said *said, struct reading *r)
+{
+	struct oncpu_instance *in = instance_at(index);
+	struct oncpu_control *ctl = the_control();
+	u64 now = bpf_ktime_get_ns(), wake = BPF_RB_NO_WAKEUP, n, id;
+	struct oncpu_event *e;
+
+	if (!in || !ctl || !said || !r)
+		return 0;
+	n = __sync_fetch_and_add(&in->events, 1) + 1;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&in->lost, 1);
+		count(COUNT_events_lost);
+		return 0;
+	}
+	id = bpf_get_current_pid_tgid();
+	e->kind = said->kind;
+	e->flags = said->flags | r->flags | in->flags;
+	if (in->once_flags)
+		e->flags |= __sync_fetch_and_and(&in->once_flags, 0);
+	e->uid = in->uid;
+	e->n = n;
+	e->time_ns = said->time_ns ? said->time_ns : now;
+	e->total_ns = r->total;
+	e->bound_ns = r->bound;
+	e->run_delay_ns = r->run_delay;
+	e->voluntary = r->voluntary;
+	e->involuntary = r->involuntary;
+	e->steal_ns = r->steal;
+	e->cgroup_id = in->cgroup_id;
+	e->mark_number = said->number;
+	e->instance = index;
+	e->tgid = id >> 32;
+	e->tid = (u32)id;
+	e->threads = in->threads;
+	e->status = said->status;
+	e->id_len = 0;
+	__builtin_memset(e->function, 0, ONCPU_NAME_LEN);
+	__builtin_memset(e->id, 0, ONCPU_ID_LEN);
+	if (said->user_text) {
+		if (said->id)
+			say_user_id(e, (const char *)said->id);
+		if (said->function)
+			say_user_function(e, (const char *)said->function);
+	} else {
+		if (said->id && !bpf_probe_read_kernel(e->id, ONCPU_ID_LEN, (void *)said->id))
+			e->id_len = said->id_len;
+		if (said->function)
+			bpf_probe_read_kernel(e->function, ONCPU_NAME_LEN, (void *)said->function);
+	}
+	count(COUNT_events);
+	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a reader
+	 * that has caught up) would never fire: wake by the clock instead. */
+	if (now - ctl->last_wake_ns > ONCPU_WAKE_EVERY_NS) {
+		ctl->last_wake_ns = now;
+		wake = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(e, wake);
+	return 0;
+}
+
+static __always_inline void boundary(u32 index, struct oncpu_instance *in, struct said *said,
+				     u32 own_cpu)
+{
+	struct reading r = { .own_cpu = own_cpu, .live = in->threads };
+
+	read_instance(index, &r);
+	emit(index, said, &r);
+}
+
+#endif

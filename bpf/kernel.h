@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's types that we read, trimmed by hand, and every difference between kernels.
+ *
+ * Only the fields that are used stand here: CO-RE finds their offsets on the running kernel, so the
+ * build needs no BTF of the build machine. From Linux 6.1 on.
+ *
+ * Differences between kernels, all of them here:
+ *  - rq.curr stands in an anonymous union with rq.donor since 6.12 (proxy execution): CO-RE looks
+ *    into anonymous unions by itself.
+ *  - task_struct.__state is `state` before 5.14: not supported.
+ *  - `runqueues` is not a symbol on every kernel: the rq is reached through task->se.cfs_rq->rq,
+ *    which every task has, whatever its class.
+ */
+#ifndef ONCPU_BPF_KERNEL_H
+#define ONCPU_BPF_KERNEL_H
+
+#define __VMLINUX_H__ /* makes bpf_tracing.h use the kernel's register names */
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+
+typedef __u64 u64;
+typedef __s64 s64;
+typedef __u32 u32;
+typedef __s32 s32;
+typedef _Bool bool;
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+/* x86-64; the layout is ABI, so it stands outside CO-RE */
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs,
+		flags, sp, ss;
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct kernfs_node {
+	u64 id;
+};
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+};
+struct cgroup_root {
+	int hierarchy_id;
+};
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+struct rq {
+	unsigned int nr_running;
+	struct task_struct *curr;
+	struct task_struct *idle;
+	u64 clock;
+	u64 clock_task;
+};
+struct cfs_rq {
+	struct rq *rq;
+};
+struct sched_entity {
+	u64 exec_start;
+	u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq;
+};
+struct sched_info {
+	unsigned long long run_delay;
+};
+struct signal_struct {
+	int nr_threads;
+	unsigned long long sum_sched_runtime;
+};
+struct thread_info {
+	u32 cpu;
+};
+struct task_struct {
+	struct thread_info thread_info;
+	unsigned int __state;
+	int on_cpu;
+	struct sched_entity se;
+	struct sched_info sched_info;
+	int pid;
+	int tgid;
+	struct task_struct *real_parent;
+	u64 start_time;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	struct signal_struct *signal;
+	struct css_set *cgroups;
+};
+struct super_block {
+	u32 s_dev;
+};
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+struct file {
+	struct inode *f_inode;
+};
+struct vm_area_struct {
+	struct file *vm_file;
+};
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+#define TASK_DEAD 0x80
+#define PRCTL_SYSCALL 157 /* x86-64 */
+#define PR_SET_NAME 15
+#define SIGSTOP 19
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The maps, all pinned; sizes that depend on the host are set by the agent before loading. */
+#ifndef ONCPU_BPF_MAPS_H
+#define ONCPU_BPF_MAPS_H
+
+/* Set by the agent before loading; equal to oncpu_control's. */
+const volatile u32 max_instances = 4096;
+const volatile u32 max_threads = 65536;
+const volatile u32 cpus = 2;
+const volatile u32 read_error_ns = 1500; /* of one running slice elsewhere: lag and offset together */
+const volatile u32 transit_cap_ns = 60000;
+const volatile bool hidden_check = true;
+const volatile bool live_steal = true;
+const volatile bool wakeup_bound = true;
+
+#define MAP(name, map_type, key_type, value_type, entries, flags)                                      \
+	struct {                                                                                       \
+		__uint(type, map_type);                                                                \
+		__uint(max_entries, entries);                                                          \
+		__uint(map_flags, flags);                                                              \
+		__type(key, key_type);                                                                 \
+		__type(value, value_type);                                                             \
+	} name SEC(".maps")
+
+MAP(control, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_control, 1, BPF_F_MMAPABLE);
+MAP(instances, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_instance, 1, BPF_F_MMAPABLE);
+MAP(totals, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_total, 1, BPF_F_MMAPABLE); /* cpu × instance */
+MAP(threads, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_thread, 1, BPF_F_MMAPABLE);
+MAP(tids, BPF_MAP_TYPE_ARRAY, u32, u32, 1, BPF_F_MMAPABLE); /* tid → index in threads */
+MAP(slots, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_slot, 1, BPF_F_MMAPABLE);
+MAP(counters, BPF_MAP_TYPE_ARRAY, u32, u64, 64, BPF_F_MMAPABLE);
+MAP(patterns, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_pattern, ONCPU_MAX_PATTERNS, BPF_F_MMAPABLE);
+MAP(symbol_names, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_pattern, ONCPU_MAX_PATTERNS, BPF_F_MMAPABLE);
+MAP(cgroups, BPF_MAP_TYPE_HASH, u64, struct oncpu_cgroup, 1, 0);
+MAP(objects, BPF_MAP_TYPE_HASH, struct oncpu_object, u32, 4096, 0);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u32);
+} task_thread SEC(".maps"); /* task → index in threads: the authority */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} events SEC(".maps"); /* durable: freed only after the ledger's commit */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} requests SEC(".maps"); /* for now and here: not durable */
+
+/* One program array a hook: what stands behind each pinned stub. An upgrade is one map update. */
+#define HOOK_ARRAY(name)                                                                               \
+	struct {                                                                                       \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                                 \
+		__uint(max_entries, 1);                                                                \
+		__uint(key_size, 4);                                                                   \
+		__uint(value_size, 4);                                                                 \
+	} hook_##name SEC(".maps")
+
+HOOK_ARRAY(switch);
+HOOK_ARRAY(fork);
+HOOK_ARRAY(exec);
+HOOK_ARRAY(free);
+HOOK_ARRAY(rename);
+HOOK_ARRAY(migrate);
+HOOK_ARRAY(wakeup_new);
+HOOK_ARRAY(cgroup_mkdir);
+HOOK_ARRAY(cgroup_rmdir);
+HOOK_ARRAY(cgroup_attach);
+HOOK_ARRAY(mark);
+
+#define ONCPU_COUNTER(name, help) COUNT_##name,
+enum counter {
+#include "counters.def"
+	COUNTER_COUNT
+};
+#undef ONCPU_COUNTER
+
+static __always_inline void count(u32 which)
+{
+	u64 *c = bpf_map_lookup_elem(&counters, &which);
+
+	if (c)
+		__sync_fetch_and_add(c, 1);
+}
+
+static __always_inline struct oncpu_control *the_control(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+static __always_inline struct oncpu_instance *instance_at(u32 i)
+{
+	return bpf_map_lookup_elem(&instances, &i);
+}
+
+static __always_inline struct oncpu_total *total_at(u32 cpu, u32 instance)
+{
+	u32 i = cpu * max_instances + instance;
+
+	return bpf_map_lookup_elem(&totals, &i);
+}
+
+static __always_inline struct oncpu_slot *slot_at(u32 cpu)
+{
+	return bpf_map_lookup_elem(&slots, &cpu);
+}
+
+/* A slow look-up by the authority; NULL when not tracked. */
+static __always_inline struct oncpu_thread *thread_by_storage(struct task_struct *task)
+{
+	u32 *index = bpf_task_storage_get(&task_thread, task, 0, 0);
+	struct oncpu_thread *t;
+	u32 i;
+
+	if (!index)
+		return NULL;
+	i = *index;
+	if (!i)
+		return NULL;
+	t = bpf_map_lookup_elem(&threads, &i);
+	return t && t->task == (u64)task ? t : NULL;
+}
+
+/*
+ * The thread of a task, without a helper call on the usual ways: tid → index → identity check. The
+ * table can be behind for an instant when exec swaps tids; then the storage knows.
+ */
+static __always_inline struct oncpu_thread *thread_of(struct task_struct *task)
+{
+	u32 tid = task->pid;
+	u32 *index = bpf_map_lookup_elem(&tids, &tid);
+	struct oncpu_thread *t;
+	u32 i;
+
+	if (!index)
+		return tid ? thread_by_storage(task) : NULL; /* pid_max was raised */
+	i = *index;
+	if (!i)
+		return NULL;
+	t = bpf_map_lookup_elem(&threads, &i);
+	if (t && t->task == (u64)task)
+		return t;
+	return thread_by_storage(task);
+}
+
+#endif

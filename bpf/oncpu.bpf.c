@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel side of oncpu: thin handlers over accounting.h, boundary.h and life.h.
+ *
+ * Attached and pinned are the stubs at the end; each tail-calls what its program array holds, so an
+ * upgrade replaces the program and never the attachment. The kernel knows nothing of invocations: it
+ * keeps one growing total per instance, and at each boundary says how much that is.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "oncpu/abi.h"
+#include "accounting.h"
+#include "maps.h"
+#include "boundary.h"
+#include "life.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* ---- the switch ---- */
+
+static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncpu_total *total,
+					     struct task_struct *prev)
+{
+	u64 sum = prev->se.sum_exec_runtime, delay = prev->sched_info.run_delay;
+	u64 voluntary = prev->nvcsw, involuntary = prev->nivcsw;
+
+	total->charged_ns += sum - t->last_ns;
+	total->run_delay += delay - t->run_delay;
+	total->voluntary += voluntary - t->voluntary;
+	total->involuntary += involuntary - t->involuntary;
+	t->last_ns = sum;
+	t->run_delay = delay;
+	t->voluntary = voluntary;
+	t->involuntary = involuntary;
+}
+
+static __always_inline void slot_clock(struct oncpu_slot *slot, struct task_struct *task)
+{
+	struct rq *rq = task->se.cfs_rq->rq;
+	u64 clock = rq->clock;
+
+	slot->rq = (u64)rq;
+	slot->steal_ns = clock - rq->clock_task;
+	if (!(slot->seq & 6) || !slot->d_window)
+		slot_clock_sample(slot, bpf_ktime_get_ns(), clock);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u32 cpu = bpf_get_smp_processor_id(), ended = 0;
+	struct oncpu_slot *slot = slot_at(cpu);
+	struct oncpu_thread *p = thread_of(prev), *n = thread_of(next);
+	struct oncpu_slot_copy copy;
+	struct oncpu_total *total;
+	struct oncpu_instance *in;
+
+	if (!slot) {
+		count(COUNT_cpus_ignored);
+		return 0;
+	}
+	if (!p && !n) {
+		if (!slot->copy[0].instance && slot->rq) {
+			slot_publish_untracked(slot, (u64)next);
+			return 0;
+		}
+	}
+	slot_clock(slot, prev);
+	if (p && (total = total_at(cpu, p->instance))) {
+		charge_at_switch(p, total, prev);
+		if (prev->__state & TASK_DEAD) {
+			ended = p->instance + 1;
+			thread_forget(p, prev);
+			count(COUNT_threads_closed);
+		}
+	}
+	COMPILER_BARRIER();
+	__builtin_memset(&copy, 0, sizeof(copy));
+	copy.task = (u64)next;
+	if (n && (total = total_at(cpu, n->instance)) && (in = instance_at(n->instance))) {
+		u32 tid = next->pid, *index;
+
+		instance_mark_cpu(in, cpu);
+		n->cpu = cpu;
+		copy.start_ns = next->se.exec_start;
+		copy.base_ns = total->charged_ns + next->se.sum_exec_runtime - n->last_ns;
+		copy.delay_base = total->run_delay - n->run_delay;
+		copy.offset_ns = slot_clock_offset(slot) + (s64)slot->steal_ns;
+		if ((index = bpf_map_lookup_elem(&tids, &tid)))
+			copy.thread = *index;
+		copy.instance = n->instance + 1;
+		copy.tid = tid;
+	}
+	slot_publish(slot, &copy);
+	if (ended)
+		instance_lose_thread(ended - 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(on_migrate, struct task_struct *task, int cpu)
+{
+	struct oncpu_thread *t = thread_of(task);
+	struct oncpu_instance *in = t ? instance_at(t->instance) : NULL;
+
+	if (in)
+		instance_mark_cpu(in, cpu);
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(on_wakeup_new, struct task_struct *task)
+{
+	struct oncpu_thread *t = thread_of(task);
+	struct oncpu_instance *in = t ? instance_at(t->instance) : NULL;
+
+	if (in)
+		instance_mark_cpu(in, task->thread_info.cpu);
+	return 0;
+}
+
+/* ---- the life of threads ---- */
+
+static __always_inline u64 cgroup_id_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
+/* The child has its cgroup already (clone3 into a cgroup, too) and has not run yet. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct oncpu_thread *p = thread_of(parent);
+	struct oncpu_instance *in = p ? instance_at(p->instance) : NULL;
+	u32 made;
+
+	if (in && in->flags & ONCPU_EVF_TREE) {
+		thread_join(child, p->instance, false);
+		return 0;
+	}
+	made = instance_of_cgroup(cgroup_id_of(child), 0);
+	if (made)
+		thread_join(child, made - 1, false);
+	return 0;
+}
+
+/* An exec by another thread than the leader takes over the leader's tid. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
+{
+	u32 tid = task->pid, old = old_tid, *from, *to, *mine;
+
+	if (tid == old)
+		return 0;
+	mine = bpf_task_storage_get(&task_thread, task, 0, 0);
+	to = bpf_map_lookup_elem(&tids, &tid);
+	from = bpf_map_lookup_elem(&tids, &old);
+	if (!mine || !to)
+		return 0;
+	*to = *mine;
+	if (from && *from == *mine)
+		*from = 0;
+	return 0;
+}
+
+/* A thread whose last switch was not seen is closed here, with all that it ran. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(on_free, struct task_struct *task)
+{
+	struct oncpu_thread *t = thread_by_storage(task);
+	u32 instance;
+
+	if (!t)
+		return 0;
+	instance = t->instance;
+	charge_outside_switch(t, task);
+	thread_forget(t, task);
+	count(COUNT_threads_closed_late);
+	instance_lose_thread(instance);
+	return 0;
+}
+
+/* ---- cgroups ---- */
+
+struct match {
+	struct glob_walk walk;
+	char path[ONCPU_PATTERN_LEN];
+	char pattern[ONCPU_PATTERN_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct match);
+} scratch SEC(".maps");
+
+static long match_step(u32 i, void *unused)
+{
+	u32 zero = 0;
+	struct match *m = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!m || m->walk.result >= 0)
+		return 1;
+	glob_step(&m->walk, m->pattern, m->path);
+	return 0;
+}
+
+static __always_inline void cgroup_put(u64 id, u64 root, const char *function)
+{
+	struct oncpu_cgroup cg = { .root = root };
+
+	if (function)
+		bpf_probe_read_kernel(cg.function, sizeof(cg.function), function);
+	if (bpf_map_update_elem(&cgroups, &id, &cg, BPF_NOEXIST) == -7 /* E2BIG */)
+		count(COUNT_cgroups_full);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
+{
+	struct cgroup *parent = (struct cgroup *)cgrp->self.parent; /* self is the first member */
+	struct oncpu_control *ctl = the_control();
+	struct oncpu_cgroup *above;
+	u64 id = cgrp->kn->id, parent_id;
+	u32 zero = 0, patterns_used;
+	struct match *m = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!ctl || !m || cgrp->root->hierarchy_id)
+		return 0;
+	if (!bpf_core_read(&parent, sizeof(parent), &cgrp->self.parent) && parent) {
+		parent_id = BPF_CORE_READ(parent, kn, id);
+		above = bpf_map_lookup_elem(&cgroups, &parent_id);
+		if (above) {
+			cgroup_put(id, above->root, NULL);
+			return 0;
+		}
+	}
+	if (bpf_probe_read_kernel_str(m->path, sizeof(m->path), path) < 0)
+		return 0;
+	patterns_used = ctl->pattern_count;
+	for (u32 i = 0; i < ONCPU_MAX_PATTERNS; i++) {
+		struct oncpu_pattern *p;
+		u32 key = i;
+
+		if (i >= patterns_used || !(p = bpf_map_lookup_elem(&patterns, &key)))
+			break;
+		bpf_probe_read_kernel(m->pattern, sizeof(m->pattern), p->pattern);
+		glob_begin(&m->walk);
+		bpf_loop(8192, match_step, NULL, 0);
+		if (m->walk.result == 1) {
+			cgroup_put(id, id, p->function);
+			break;
+		}
+	}
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
+{
+	u64 id = cgrp->kn->id;
+	struct oncpu_cgroup *cg = bpf_map_lookup_elem(&cgroups, &id);
+	struct oncpu_instance *in;
+	u32 made;
+
+	if (!cg || cgrp->root->hierarchy_id)
+		return 0;
+	made = cg->root == id ? cg->instance : 0;
+	if (made && (in = instance_at(made - 1)) && in->threads <= 0)
+		instance_end(made - 1); /* its holder is gone */
+	bpf_map_delete_elem(&cgroups, &id);
+	return 0;
+}
+
+/*
+ * A thread enters a cgroup. What the kernel has charged it so far stays where it was; what it charges
+ * from here on, the rest of the running slice included, is the new instance's: the same line that the
+ * kernel's own books draw.
+ */
+static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id)
+{
+	struct oncpu_thread *t = thread_by_storage(task);
+	struct oncpu_instance *from = t ? instance_at(t->instance) : NULL, *to;
+	u32 made, old;
+
+	if (from && from->flags & ONCPU_EVF_TREE)
+		return; /* a process tree stays one, wherever it goes */
+	made = instance_of_cgroup(cgroup_id, 0);
+	if (t && made == t->instance + 1)
+		return;
+	if (!t && !made)
+		return;
+	count(COUNT_moves);
+	if (t) {
+		old = t->instance;
+		charge_outside_switch(t, task);
+		thread_forget(t, task);
+		if (from)
+			from->once_flags |= ONCPU_EVF_MOVED;
+		bpf_task_storage_delete(&task_thread, task);
+		if (made)
+			thread_join(task, made - 1, true);
+		instance_lose_thread(old);
+	} else {
+		thread_join(task, made - 1, true);
+	}
+	if (made && (to = instance_at(made - 1)) && to->threads > 1)
+		to->once_flags |= ONCPU_EVF_MOVED;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct task_struct *task,
+	     bool threadgroup)
+{
+	struct oncpu_request *req;
+	u64 id = cgrp->kn->id;
+
+	if (cgrp->root->hierarchy_id)
+		return 0;
+	thread_move(task, id);
+	/* The other threads of the process came along: the agent's iterator moves them, from the
+	 * kernel's own sums, so that nothing but the moment is late. */
+	if (threadgroup && task->signal->nr_threads > 1) {
+		req = bpf_ringbuf_reserve(&requests, sizeof(*req), 0);
+		if (!req) {
+			count(COUNT_requests_lost);
+			return 0;
+		}
+		__builtin_memset(req, 0, sizeof(*req));
+		req->tgid = task->tgid;
+		req->threads = task->signal->nr_threads;
+		bpf_ringbuf_submit(req, BPF_RB_FORCE_WAKEUP);
+	}
+	return 0;
+}
+
+/* ---- adoption of what already runs ---- */
+
+SEC("iter/task")
+int adopt(struct bpf_iter__task *ctx)
+{
+	struct oncpu_control *ctl = the_control();
+	struct task_struct *task = ctx->task;
+	struct oncpu_instance *in;
+	struct oncpu_thread *t, *above;
+	u32 made;
+
+	if (!task || !ctl)
+		return 0;
+	if (ctl->adopt_tgid) { /* the rest of a process tree */
+		if (thread_by_storage(task) || !(in = instance_at(ctl->adopt_instance)))
+			return 0;
+		above = thread_by_storage(task->real_parent);
+		if (task->tgid == (int)ctl->adopt_tgid ||
+		    (above && above->instance == ctl->adopt_instance)) {
+			thread_join(task, ctl->adopt_instance, true);
+			in->once_flags |= ONCPU_EVF_ADOPTED;
+		}
+		return 0;
+	}
+	t = thread_by_storage(task);
+	in = t ? instance_at(t->instance) : NULL;
+	if (in && in->flags & ONCPU_EVF_TREE)
+		return 0;
+	made = instance_of_cgroup(cgroup_id_of(task), ONCPU_EVF_ADOPTED);
+	if (t && made == t->instance + 1)
+		return 0;
+	if (t) {
+		thread_move(task, cgroup_id_of(task));
+	} else if (made && thread_join(task, made - 1, true) && (in = instance_at(made - 1))) {
+		in->once_flags |= ONCPU_EVF_ADOPTED;
+	}
+	return 0;
+}
+
+/* ---- marks ---- */
+
+/* A process that marks and belongs to nobody is a process tree of its own. Its whole life so far is
+ * its init; threads that it already has are adopted by the agent, and flagged. */
+static __always_inline struct oncpu_thread *join_as_tree(struct task_struct *task)
+{
+	u64 dead = task->signal->sum_sched_runtime;
+	struct oncpu_instance *in;
+	struct oncpu_total *total;
+	struct oncpu_thread *t;
+	u32 made = instance_claim(0, ONCPU_EVF_TREE, task->tgid);
+
+	if (!made || !(in = instance_at(made - 1)))
+		return NULL;
+	__builtin_memset(in->function, 0, ONCPU_NAME_LEN);
+	in->state = ONCPU_INSTANCE_LIVE;
+	emit_birth(made - 1, in, task->start_time,
+		   task->signal->nr_threads > 1 ? ONCPU_EVF_ADOPTED : 0);
+	t = thread_join(task, made - 1, false);
+	if (!t) {
+		instance_end(made - 1);
+		return NULL;
+	}
+	total = total_at(bpf_get_smp_processor_id(), made - 1);
+	if (total && dead)
+		__sync_fetch_and_add(&total->charged_ns, dead);
+	return t;
+}
+
+static __always_inline bool kind_is_mark(u32 kind)
+{
+	return kind == ONCPU_EV_START || kind == ONCPU_EV_INVOKE || kind == ONCPU_EV_RESPONSE ||
+	       kind == ONCPU_EV_END || kind == ONCPU_EV_SUSPEND;
+}
+
+SEC("uprobe")
+int on_mark(struct pt_regs *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct said said = {};
+	struct oncpu_instance *in;
+	struct oncpu_thread *t;
+
+	said.kind = (u32)ctx->r8;
+	said.status = (s32)ctx->cx;
+	said.number = ctx->dx;
+	if (!kind_is_mark(said.kind)) {
+		count(COUNT_marks_ignored);
+		return 0;
+	}
+	t = thread_of(task);
+	if (!t && !(t = join_as_tree(task)))
+		return 0;
+	if (!(in = instance_at(t->instance)))
+		return 0;
+	{
+		struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .live = in->threads };
+		u32 index = t->instance;
+
+		read_instance(index, &r);
+		said.id = ctx->si;
+		said.function = ctx->di;
+		said.user_text = true;
+		emit(index, &said, &r);
+	}
+	return 0;
+}
+
+struct object_of {
+	struct oncpu_object key;
+};
+
+static long object_of_vma(struct task_struct *task, struct vm_area_struct *vma, struct object_of *o)
+{
+	struct file *file = vma->vm_file;
+
+	if (!file)
+		return 0;
+	o->key.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	o->key.device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	return 0;
+}
+
+/* Asks the agent to attach the object's marks, and holds the process until that is done. */
+static __always_inline void ask_for_attach(struct task_struct *task, u64 site, u64 uid, bool tree)
+{
+	struct oncpu_control *ctl = the_control();
+	struct oncpu_request *req;
+	struct object_of o = {};
+	bool known, adopt_rest;
+
+	bpf_find_vma(task, site, object_of_vma, &o, 0);
+	known = o.key.inode && bpf_map_lookup_elem(&objects, &o.key);
+	adopt_rest = tree && task->signal->nr_threads > 1;
+	if (!ctl || (known && !adopt_rest))
+		return;
+	req = bpf_ringbuf_reserve(&requests, sizeof(*req), 0);
+	if (!req) {
+		count(COUNT_requests_lost);
+		return;
+	}
+	req->tgid = task->tgid;
+	req->site = known ? 0 : site;
+	req->uid = uid;
+	req->threads = task->signal->nr_threads;
+	req->tree = tree;
+	req->object = o.key;
+	req->stopped = bpf_ktime_get_ns() - ctl->heartbeat_ns < ONCPU_HEARTBEAT_FRESH_NS;
+	if (req->stopped && bpf_send_signal(SIGSTOP))
+		req->stopped = 0;
+	if (req->stopped)
+		count(COUNT_stops);
+	bpf_ringbuf_submit(req, BPF_RB_FORCE_WAKEUP);
+}
+
+/* The hello: a prctl that renames a thread to its own name, with our magic. It is a mark. */
+SEC("tp_btf/task_rename")
+int BPF_PROG(on_rename, struct task_struct *renamed)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct oncpu_instance *in;
+	struct oncpu_hello hello;
+	struct said said = {};
+	struct oncpu_thread *t;
+	bool tree = false;
+	u32 index;
+
+	if (renamed != task)
+		return 0;
+	if (regs->orig_ax != PRCTL_SYSCALL || regs->di != PR_SET_NAME ||
+	    regs->dx != ONCPU_HELLO_MAGIC)
+		return 0;
+	if (bpf_probe_read_user(&hello, sizeof(hello), (void *)regs->r8) || !kind_is_mark(hello.kind)) {
+		count(COUNT_hellos_malformed);
+		return 0;
+	}
+	count(COUNT_hellos);
+	said.kind = hello.kind;
+	said.status = hello.status;
+	said.number = regs->r10;
+	said.flags = ONCPU_EVF_HELLO;
+	t = thread_of(task);
+	if (!t) {
+		t = join_as_tree(task);
+		tree = true;
+	}
+	if (!t || !(in = instance_at(t->instance)))
+		return 0;
+	index = t->instance;
+	{
+		struct reading reading = { .own_cpu = bpf_get_smp_processor_id(),
+					   .live = in->threads };
+
+		read_instance(index, &reading);
+		said.id = (u64)hello.id;
+		said.function = (u64)hello.function;
+		said.user_text = true;
+		emit(index, &said, &reading);
+	}
+	ask_for_attach(task, hello.site, in->uid, tree);
+	return 0;
+}
+
+static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
+{
+	switch (which) {
+	case 0:
+		return ctx->di;
+	case 1:
+		return ctx->si;
+	case 2:
+		return ctx->dx;
+	case 3:
+		return ctx->cx;
+	case 4:
+		return ctx->r8;
+	case 5:
+		return ctx->r9;
+	}
+	return 0;
+}
+
+/* Reads a C string that may not be in memory yet, a byte past `size` at most, and never across a page
+ * that may not exist. Returns its length. */
+#define TEXT_MAX (ONCPU_ID_LEN + 1u)
+static __always_inline u32 copy_user_text(char *to, u64 from, bool *ret_failed)
+{
+	u32 first = 4096 - (from & 4095);
+
+	if (first > TEXT_MAX)
+		first = TEXT_MAX;
+	*ret_failed = bpf_copy_from_user(to, first, (void *)from) != 0;
+	if (*ret_failed)
+		return 0;
+	for (u32 i = 0; i < TEXT_MAX; i++) {
+		if (i == first && bpf_copy_from_user(to + i, 1, (void *)(from + i)))
+			return i;
+		if (i == first)
+			first++;
+		if (!to[i])
+			return i;
+	}
+	return TEXT_MAX;
+}
+
+/* A configured symbol of somebody else's runtime: its strings may not be in memory, so this program
+ * may sleep, and cannot stand behind a stub (sleepable programs do not take program arrays). */
+SEC("uprobe.s")
+int on_symbol(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx), id, name;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct oncpu_instance *in;
+	struct said said = {};
+	struct oncpu_thread *t;
+	char id_text[ONCPU_ID_LEN + 8] = {}, name_text[ONCPU_NAME_LEN + 8] = {};
+	bool failed;
+	u32 index;
+
+	said.kind = cookie & 0xff;
+	said.flags = ONCPU_EVF_SYMBOL;
+	if (!kind_is_mark(said.kind)) {
+		count(COUNT_marks_ignored);
+		return 0;
+	}
+	t = thread_of(task);
+	if (!t && !(t = join_as_tree(task)))
+		return 0;
+	if (!(in = instance_at(t->instance)))
+		return 0;
+	index = t->instance;
+	struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .live = in->threads };
+
+	read_instance(index, &r);
+	if ((cookie >> 24 & 0xff) != 0xff)
+		said.status = (s32)argument(ctx, cookie >> 24 & 0xff);
+	id = (cookie >> 8 & 0xff) != 0xff ? argument(ctx, cookie >> 8 & 0xff) : 0;
+	name = (cookie >> 16 & 0xff) != 0xff ? argument(ctx, cookie >> 16 & 0xff) : 0;
+	if (id) {
+		said.id_len = copy_user_text(id_text, id, &failed);
+		if (failed) {
+			said.flags |= ONCPU_EVF_ID_UNREADABLE;
+			count(COUNT_ids_unreadable);
+		}
+		if (said.id_len > ONCPU_ID_LEN) {
+			said.id_len = ONCPU_ID_LEN;
+			said.flags |= ONCPU_EVF_ID_TRUNCATED;
+		}
+		said.id = (u64)id_text;
+	}
+	if (name) {
+		copy_user_text(name_text, name, &failed);
+		name_text[ONCPU_NAME_LEN - 1] = 0;
+		if (!failed)
+			said.function = (u64)name_text;
+	} else if (cookie >> 32) {
+		u32 key = (u32)(cookie >> 32) - 1;
+		struct oncpu_pattern *p = bpf_map_lookup_elem(&symbol_names, &key);
+
+		if (p)
+			said.function = (u64)p->function;
+	}
+	emit(index, &said, &r);
+	return 0;
+}
+
+/* ---- boundaries from outside: measure, the slicer, the API ---- */
+
+static __always_inline struct oncpu_instance *instance_by_uid(u64 uid)
+{
+	struct oncpu_instance *in = instance_at(uid & ((1u << ONCPU_INSTANCE_BITS) - 1));
+
+	return in && in->uid == uid && in->state == ONCPU_INSTANCE_LIVE ? in : NULL;
+}
+
+static __always_inline int call_create(struct oncpu_call *call)
+{
+	struct oncpu_cgroup cg = { .root = call->cgroup_id };
+	struct oncpu_instance *in;
+	u64 id = call->cgroup_id;
+	u32 made;
+
+	if (bpf_map_lookup_elem(&cgroups, &id))
+		return -17; /* EEXIST */
+	made = instance_claim(id, ONCPU_EVF_HELD, 0);
+	if (!made || !(in = instance_at(made - 1)))
+		return -28; /* ENOSPC */
+	__builtin_memcpy(in->function, call->function, ONCPU_NAME_LEN);
+	in->function[ONCPU_NAME_LEN - 1] = 0;
+	in->holder = call->holder ? call->holder : 1;
+	__builtin_memcpy(cg.function, in->function, ONCPU_NAME_LEN);
+	cg.instance = made;
+	if (bpf_map_update_elem(&cgroups, &id, &cg, BPF_NOEXIST)) {
+		in->state = ONCPU_INSTANCE_FREE;
+		return -28;
+	}
+	in->state = ONCPU_INSTANCE_LIVE;
+	call->uid = in->uid;
+	emit_birth(made - 1, in, 0, 0);
+	return 0;
+}
+
+static __always_inline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
+{
+	struct said said = { .kind = call->kind, .status = call->status, .flags = ONCPU_EVF_CALL };
+
+	if (call->kind <= ONCPU_EV_INIT || call->kind >= ONCPU_EV_KIND_COUNT ||
+	    call->kind == ONCPU_EV_EXIT || call->id_len > ONCPU_ID_LEN)
+		return -22; /* EINVAL */
+	said.id_len = call->id_len;
+	said.id = (u64)call->id;
+	said.function = (u64)in->function;
+	boundary(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), in, &said, ~0u);
+	return 0;
+}
+
+SEC("syscall")
+int on_call(struct oncpu_call *call)
+{
+	struct oncpu_instance *in = NULL;
+	int result = -22;
+
+	if (call->op == ONCPU_CALL_CREATE) {
+		result = call_create(call);
+	} else if (call->op == ONCPU_CALL_CGROUP) {
+		cgroup_put(call->cgroup_id, call->root, call->function);
+		result = 0;
+	} else if (!(in = instance_by_uid(call->uid))) {
+		result = -2; /* ENOENT */
+	} else if (call->op == ONCPU_CALL_BOUNDARY) {
+		result = call_boundary(call, in);
+	} else if (call->op == ONCPU_CALL_RELEASE) {
+		in->holder = 0;
+		if (in->threads <= 0)
+			instance_end(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1));
+		result = 0;
+	}
+	call->result = result;
+	if (result)
+		count(COUNT_calls_refused);
+	return result;
+}
+
+/* ---- the stubs: pinned, attached once, and never changed ---- */
+
+#define STUB(section, name)                                                                            \
+	SEC(section)                                                                                   \
+	int stub_##name(void *ctx)                                                                     \
+	{                                                                                              \
+		bpf_tail_call(ctx, &hook_##name, 0);                                                   \
+		count(COUNT_no_program);                                                               \
+		return 0;                                                                              \
+	}
+
+STUB("tp_btf/sched_switch", switch)
+STUB("tp_btf/sched_process_fork", fork)
+STUB("tp_btf/sched_process_exec", exec)
+STUB("tp_btf/sched_process_free", free)
+STUB("tp_btf/task_rename", rename)
+STUB("tp_btf/sched_migrate_task", migrate)
+STUB("tp_btf/sched_wakeup_new", wakeup_new)
+STUB("tp_btf/cgroup_mkdir", cgroup_mkdir)
+STUB("tp_btf/cgroup_rmdir", cgroup_rmdir)
+STUB("tp_btf/cgroup_attach_task", cgroup_attach)
+STUB("uprobe", mark)
