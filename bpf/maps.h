@@ -4,11 +4,11 @@
 #define ONCPU_BPF_MAPS_H
 
 /* Set by the agent before loading; equal to oncpu_control's. */
-const volatile u32 max_instances = 4096;
-const volatile u32 max_threads = 65536;
-const volatile u32 cpus = 2;
-const volatile u32 read_error_ns = 1500; /* of one running slice elsewhere: lag and offset together */
-const volatile u32 transit_cap_ns = 60000;
+const volatile unsigned int max_instances = 4096;
+const volatile unsigned int max_threads = 65536;
+const volatile unsigned int cpus = 2;
+const volatile unsigned int read_error_ns = 1500; /* of one running slice elsewhere: lag and offset together */
+const volatile unsigned int transit_cap_ns = 60000;
 const volatile bool hidden_check = true;
 const volatile bool live_steal = true;
 const volatile bool wakeup_bound = true;

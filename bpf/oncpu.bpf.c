@@ -61,8 +61,9 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		count(COUNT_cpus_ignored);
 		return 0;
 	}
-	if (!p && !n) {
-		if (!slot->copy[0].instance && slot->rq) {
+	if (!p) {
+		__asm__ volatile("" : "+r"(n)); /* or the compiler ORs two pointers: refused */
+		if (!n && !slot->copy[0].instance && slot->rq) {
 			slot_publish_untracked(slot, (u64)next);
 			return 0;
 		}
@@ -218,6 +219,21 @@ static __always_inline void cgroup_put(u64 id, u64 root, const char *function)
 		count(COUNT_cgroups_full);
 }
 
+/* Global: verified once, not once a pattern. */
+__noinline int match_pattern(u32 i)
+{
+	struct oncpu_pattern *p = bpf_map_lookup_elem(&patterns, &i);
+	u32 zero = 0;
+	struct match *m = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!p || !m)
+		return 0;
+	bpf_probe_read_kernel(m->pattern, sizeof(m->pattern), p->pattern);
+	glob_begin(&m->walk);
+	bpf_loop(1 << 16, match_step, NULL, 0);
+	return m->walk.result == 1;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 {
@@ -245,12 +261,9 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 		struct oncpu_pattern *p;
 		u32 key = i;
 
-		if (i >= patterns_used || !(p = bpf_map_lookup_elem(&patterns, &key)))
+		if (i >= patterns_used)
 			break;
-		bpf_probe_read_kernel(m->pattern, sizeof(m->pattern), p->pattern);
-		glob_begin(&m->walk);
-		bpf_loop(8192, match_step, NULL, 0);
-		if (m->walk.result == 1) {
+		if (match_pattern(i) && (p = bpf_map_lookup_elem(&patterns, &key))) {
 			cgroup_put(id, id, p->function);
 			break;
 		}
@@ -540,23 +553,20 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	return 0;
 }
 
+/* Each load kept apart: merged into one load from a computed address, the verifier refuses it. */
+#define ARGUMENT(register)                                                                             \
+	({                                                                                             \
+		u64 v_ = ctx->register;                                                                \
+		__asm__ volatile("" : "+r"(v_));                                                       \
+		v_;                                                                                    \
+	})
+
 static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
 {
-	switch (which) {
-	case 0:
-		return ctx->di;
-	case 1:
-		return ctx->si;
-	case 2:
-		return ctx->dx;
-	case 3:
-		return ctx->cx;
-	case 4:
-		return ctx->r8;
-	case 5:
-		return ctx->r9;
-	}
-	return 0;
+	u64 di = ARGUMENT(di), si = ARGUMENT(si), dx = ARGUMENT(dx);
+	u64 cx = ARGUMENT(cx), r8 = ARGUMENT(r8), r9 = ARGUMENT(r9);
+
+	return which == 0 ? di : which == 1 ? si : which == 2 ? dx : which == 3 ? cx : which == 4 ? r8 : r9;
 }
 
 /* Reads a C string that may not be in memory yet, a byte past `size` at most, and never across a page
@@ -652,7 +662,7 @@ static __always_inline struct oncpu_instance *instance_by_uid(u64 uid)
 	return in && in->uid == uid && in->state == ONCPU_INSTANCE_LIVE ? in : NULL;
 }
 
-static __always_inline int call_create(struct oncpu_call *call)
+static __noinline int call_create(struct oncpu_call *call)
 {
 	struct oncpu_cgroup cg = { .root = call->cgroup_id };
 	struct oncpu_instance *in;
@@ -679,7 +689,7 @@ static __always_inline int call_create(struct oncpu_call *call)
 	return 0;
 }
 
-static __always_inline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
+static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
 {
 	struct said said = { .kind = call->kind, .status = call->status, .flags = ONCPU_EVF_CALL };
 

@@ -30,6 +30,7 @@ struct kern_config {
 	uint32_t pattern_count;
 	bool hidden_check;	/* compare rq->curr (default true) */
 	bool live_steal;	/* default true */
+	bool no_wakeup_bound;	/* leaves what may be waking up out of the bound; for measuring only */
 };
 
 /* Descriptors that the unprivileged half needs; passed over SCM_RIGHTS in this order. */

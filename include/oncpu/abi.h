@@ -206,7 +206,9 @@ struct oncpu_control {
 	oncpu_u64 last_wake_ns;
 	oncpu_u32 adopt_tgid; /* iterator argument: the process tree to adopt, 0 = cgroups */
 	oncpu_u32 adopt_instance;
-	oncpu_u64 padding[8];
+	oncpu_u32 ring_bytes;
+	oncpu_u32 reserved;
+	oncpu_u64 padding[7];
 };
 
 /* Key of an object file as the kernel names it; a pinned uprobe keeps the inode alive. */

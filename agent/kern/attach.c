@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Attaches marks and symbols, adopts what already runs, registers cgroups. */
+#include <errno.h>
+#include <ftw.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "kern/kern_internal.h"
+#include "oncpu.skel.h" /* after the ABI, whose structs it names */
+#include "../bpf/accounting.h"
+
+/* ---- uprobes ---- */
+
+static int pin_name(const struct kern_owner *o, const char *what, int fd, uint64_t offset,
+		    char *buffer, size_t size)
+{
+	struct stat st;
+	int n;
+
+	if (fstat(fd, &st))
+		return -errno;
+	n = snprintf(buffer, size, "%s/%s-%x-%x-%llu-%llx", o->pin_dir, what, major(st.st_dev),
+		     minor(st.st_dev), (unsigned long long)st.st_ino, (unsigned long long)offset);
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static int attach_uprobe(struct bpf_program *program, int fd, uint64_t offset, uint64_t cookie,
+			 const char *pin)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .bpf_cookie = cookie);
+	struct bpf_link *link;
+	char path[64];
+	int error;
+
+	if (!access(pin, F_OK))
+		return 0; /* by this agent or an earlier one */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &options);
+	if (!link)
+		return kern_fail(-errno, "cannot attach to offset 0x%llx: %s",
+				 (unsigned long long)offset, strerror(errno));
+	error = bpf_link__pin(link, pin);
+	if (error)
+		kern_fail(error, "cannot pin %s: %s", pin, strerror(-error));
+	else
+		bpf_link__disconnect(link);
+	bpf_link__destroy(link);
+	return error;
+}
+
+int kern_owner_attach_mark(struct kern_owner *o, int file_fd, uint64_t offset)
+{
+	char pin[400];
+	int error = pin_name(o, "mark", file_fd, offset, pin, sizeof(pin));
+
+	return error ? error : attach_uprobe(o->skel->progs.stub_mark, file_fd, offset, 0, pin);
+}
+
+int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
+			     const struct kern_symbol *s)
+{
+	struct oncpu_pattern name = {};
+	uint32_t index = o->symbol_names;
+	uint64_t cookie;
+	char pin[400];
+	int error = pin_name(o, "symbol", file_fd, offset, pin, sizeof(pin));
+
+	if (error)
+		return error;
+	if (s->function[0]) {
+		if (index >= ONCPU_MAX_PATTERNS)
+			return kern_fail(-ENOSPC, "more than %u configured symbols",
+					 ONCPU_MAX_PATTERNS);
+		snprintf(name.function, sizeof(name.function), "%s", s->function);
+		if (bpf_map_update_elem(bpf_map__fd(o->skel->maps.symbol_names), &index, &name,
+					BPF_ANY))
+			return -errno;
+		o->symbol_names++;
+	}
+	cookie = ONCPU_COOKIE(s->kind, s->id_arg < 0 ? 0xff : s->id_arg,
+			      s->name_arg < 0 ? 0xff : s->name_arg,
+			      s->status_arg < 0 ? 0xff : s->status_arg,
+			      s->function[0] ? index + 1 : 0);
+	unlink(pin); /* sleepable, so without a stub: the new program takes the old one's place */
+	return attach_uprobe(o->skel->progs.on_symbol, file_fd, offset, cookie, pin);
+}
+
+int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *object)
+{
+	uint32_t one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(o->skel->maps.objects), object, &one, BPF_ANY) ?
+		       -errno :
+		       0;
+}
+
+/* ---- cgroups that exist already ---- */
+
+int kern_glob(const char *pattern, const char *path)
+{
+	char p[ONCPU_PATTERN_LEN] = "", s[ONCPU_PATTERN_LEN] = "";
+	struct glob_walk walk;
+
+	if (snprintf(p, sizeof(p), "%s", pattern) >= (int)sizeof(p) ||
+	    snprintf(s, sizeof(s), "%s", path) >= (int)sizeof(s))
+		return 0;
+	glob_begin(&walk);
+	while (walk.result < 0)
+		glob_step(&walk, p, s);
+	return walk.result;
+}
+
+static _Thread_local struct kern_owner *walking;
+static _Thread_local int walk_error;
+static _Thread_local uint64_t walk_roots[64]; /* id of the matched cgroup above, by depth */
+
+static void register_cgroup(uint64_t id, uint64_t root, const char *function)
+{
+	struct oncpu_cgroup cg = { .root = root };
+
+	if (function)
+		snprintf(cg.function, sizeof(cg.function), "%s", function);
+	if (bpf_map_update_elem(bpf_map__fd(walking->skel->maps.cgroups), &id, &cg, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		walk_error = -errno;
+}
+
+static int visit_cgroup(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	size_t root_length = strlen(walking->cgroup_root);
+	uint64_t above;
+
+	if (type != FTW_D)
+		return 0;
+	if (at->level <= 0 || at->level >= 64) {
+		walk_roots[0] = 0;
+		return 0;
+	}
+	above = walk_roots[at->level - 1];
+	walk_roots[at->level] = above;
+	if (above) {
+		register_cgroup(st->st_ino, above, NULL);
+		return walk_error;
+	}
+	for (uint32_t i = 0; i < walking->pattern_count; i++) {
+		if (kern_glob(walking->patterns[i].pattern, path + root_length) != 1)
+			continue;
+		walk_roots[at->level] = st->st_ino;
+		register_cgroup(st->st_ino, st->st_ino, walking->patterns[i].function);
+		break;
+	}
+	return walk_error;
+}
+
+int kern_register_cgroups(struct kern_owner *o)
+{
+	if (!o->cgroup_root[0] || !o->pattern_count)
+		return 0;
+	walking = o;
+	walk_error = 0;
+	nftw(o->cgroup_root, visit_cgroup, 32, FTW_PHYS | FTW_MOUNT);
+	return walk_error;
+}
+
+/* ---- what already runs ---- */
+
+static int run_iterator(struct kern_owner *o)
+{
+	struct bpf_link *link = bpf_program__attach_iter(o->skel->progs.adopt, NULL);
+	char unused[256];
+	ssize_t n;
+	int fd;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		bpf_link__destroy(link);
+		return -errno;
+	}
+	do
+		n = read(fd, unused, sizeof(unused));
+	while (n > 0 || (n < 0 && errno == EINTR));
+	close(fd);
+	bpf_link__destroy(link);
+	return n < 0 ? -errno : 0;
+}
+
+/* Runs on each CPU once, so that each one switches and no slot is older than the adoption. */
+static void switch_each_cpu(const struct kern_owner *o)
+{
+	cpu_set_t before, one;
+
+	if (sched_getaffinity(0, sizeof(before), &before))
+		return;
+	for (uint32_t c = 0; c < o->cpus; c++) {
+		CPU_ZERO(&one);
+		CPU_SET(c, &one);
+		if (!sched_setaffinity(0, sizeof(one), &one))
+			sched_yield();
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+}
+
+int kern_owner_adopt(struct kern_owner *o)
+{
+	int error;
+
+	switch_each_cpu(o); /* the hooks have seen every CPU: clocks can be compared */
+	error = kern_register_cgroups(o);
+	if (error)
+		return kern_fail(error, "cannot register the cgroups: %s", strerror(-error));
+	o->control->adopt_tgid = 0;
+	error = run_iterator(o);
+	if (error)
+		return kern_fail(error, "cannot adopt running processes: %s", strerror(-error));
+	switch_each_cpu(o);
+	return kern_calibrate(o);
+}
+
+int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid)
+{
+	int error;
+
+	o->control->adopt_instance = uid & ((1u << ONCPU_INSTANCE_BITS) - 1);
+	o->control->adopt_tgid = (uint32_t)tgid;
+	error = run_iterator(o);
+	o->control->adopt_tgid = 0;
+	switch_each_cpu(o);
+	return error;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Facts of the host: where cgroup v2 is, and how the two clocks stand to each other. */
+#include <errno.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <linux/perf_event.h>
+
+#include "kern/kern_internal.h"
+#include "oncpu.skel.h" /* after the ABI, whose structs it names */
+
+int kern_cgroup_root(char *buffer, size_t size)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	int error = -ENOENT;
+
+	buffer[0] = 0;
+	if (!f)
+		return -errno;
+	while (error && (m = getmntent(f)))
+		if (!strcmp(m->mnt_type, "cgroup2") &&
+		    snprintf(buffer, size, "%s", m->mnt_dir) < (int)size)
+			error = 0;
+	endmntent(f);
+	return error;
+}
+
+#if defined(__x86_64__)
+static uint64_t monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* sched_clock of a TSC value, by the formula in the kernel's perf_event.h (time_zero). */
+static uint64_t sched_clock_of(const struct perf_event_mmap_page *page, uint64_t tsc)
+{
+	uint64_t quotient = tsc >> page->time_shift;
+	uint64_t remainder = tsc & ((1ull << page->time_shift) - 1);
+
+	return page->time_zero + quotient * page->time_mult +
+	       ((remainder * page->time_mult) >> page->time_shift);
+}
+
+int kern_clock_offset(int64_t *ret_offset_ns)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_DUMMY };
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	struct perf_event_mmap_page *page;
+	uint64_t best = UINT64_MAX;
+	int error = 0;
+
+	if (fd < 0)
+		return -ENOTSUP;
+	page = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page == MAP_FAILED)
+		return -ENOTSUP;
+	if (!page->cap_user_time_zero)
+		error = -ENOTSUP;
+	for (int i = 0; i < 3000 && !error; i++) { /* the narrowest bracket is the truest */
+		uint64_t before = monotonic_ns(), tsc = __builtin_ia32_rdtsc();
+		uint64_t after = monotonic_ns();
+
+		if (after - before < best) {
+			best = after - before;
+			*ret_offset_ns = (int64_t)(before + best / 2 - sched_clock_of(page, tsc));
+		}
+	}
+	munmap(page, sysconf(_SC_PAGESIZE));
+	return error;
+}
+#else
+int kern_clock_offset(int64_t *ret_offset_ns)
+{
+	(void)ret_offset_ns;
+	return -ENOTSUP;
+}
+#endif
+
+int kern_calibrate(struct kern_owner *o)
+{
+	int fd = bpf_map__fd(o->skel->maps.slots);
+	struct oncpu_slot *slots;
+	size_t bytes = sizeof(*slots) * o->cpus;
+	int64_t truth;
+
+	if (kern_clock_offset(&truth))
+		return 0; /* the default stands; its error is part of every bound */
+	slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (slots == MAP_FAILED)
+		return -errno;
+	for (uint32_t c = 0; c < o->cpus; c++) {
+		int64_t least = slots[c].d_now < slots[c].d_before ? slots[c].d_now :
+								     slots[c].d_before;
+		int64_t lag = least - truth;
+
+		if (slots[c].d_window && lag > 0 && lag < 5000)
+			slots[c].hook_lag_ns = (uint64_t)lag;
+	}
+	munmap(slots, bytes);
+	return 0;
+}

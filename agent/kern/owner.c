@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Loads, pins and adopts the kernel side.
+ *
+ * PIN_DIR/map_*   every map, so that totals and events outlive the agent
+ * PIN_DIR/link_*  the stubs' attachments: made once, never by a second agent
+ * PIN_DIR/mark-*, symbol-*  the uprobes' attachments
+ * PIN_DIR/call    the boundary program, replaced at each start
+ * A new agent loads its own programs over the pinned maps and puts them behind the old stubs: one map
+ * update a hook, and no boundary is seen twice or not at all.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/magic.h>
+
+#include "kern/kern_internal.h"
+#include "oncpu.skel.h" /* after the ABI, whose structs it names */
+
+#define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+
+static char libbpf_line[256];
+
+static int keep_libbpf_line(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (getenv("ONCPU_LIBBPF_LOG"))
+		vfprintf(stderr, format, arguments);
+	else if (level == LIBBPF_WARN && !libbpf_line[0])
+		vsnprintf(libbpf_line, sizeof(libbpf_line), format, arguments);
+	return 0;
+}
+
+/* ---- what must be there before anything is loaded ---- */
+
+static int check_host(void)
+{
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+
+	if (geteuid() != 0)
+		return kern_fail(-EPERM, "loading eBPF needs root (run it with sudo)");
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return kern_fail(-ENOENT,
+				 "no /sys/kernel/btf/vmlinux: this kernel was built without "
+				 "CONFIG_DEBUG_INFO_BTF (use a kernel that has it, as Debian's do)");
+	if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		return kern_fail(-ENOSYS, "cannot tell the kernel's version");
+	if (major < 6 || (major == 6 && minor < 1))
+		return kern_fail(-ENOSYS, "kernel %s is too old: oncpu needs Linux 6.1 or newer",
+				 u.release);
+	return 0;
+}
+
+static int mount_bpffs(const char *directory)
+{
+	struct statfs fs;
+
+	if (!statfs(directory, &fs) && fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (mount("bpf", directory, "bpf", 0, "mode=0700"))
+		return kern_fail(-errno, "cannot mount bpffs on %s: %s (mount it: mount -t bpf bpf %s)",
+				 directory, strerror(errno), directory);
+	return 0;
+}
+
+static int prepare_pin_dir(const char *pin_dir)
+{
+	struct statfs fs;
+	int error;
+
+	if (!strncmp(pin_dir, "/sys/fs/bpf", 11) && (error = mount_bpffs("/sys/fs/bpf")))
+		return error;
+	if (mkdir(pin_dir, 0700) && errno != EEXIST)
+		return kern_fail(-errno, "cannot make the pin directory %s: %s", pin_dir,
+				 strerror(errno));
+	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
+		return kern_fail(-EINVAL, "%s is not on a bpffs (choose a --pin-dir under /sys/fs/bpf)",
+				 pin_dir);
+	return 0;
+}
+
+static int pin_path(const struct kern_owner *o, const char *name, char *buffer, size_t size)
+{
+	int n = snprintf(buffer, size, "%s/%s", o->pin_dir, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static int map_control(int fd, struct oncpu_control **ret_control)
+{
+	void *memory = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	*ret_control = memory;
+	return 0;
+}
+
+/* The pins of an earlier agent: 1 = adopt them, 0 = there are none, -EPROTO = not ours to touch. */
+static int look_at_pins(struct kern_owner *o)
+{
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+	char path[300];
+	int fd, error;
+
+	if ((error = pin_path(o, "map_control", path, sizeof(path))))
+		return error;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	error = bpf_obj_get_info_by_fd(fd, &info, &length) ? -errno : 0;
+	if (!error && info.value_size != sizeof(struct oncpu_control))
+		error = -EPROTO;
+	if (!error)
+		error = map_control(fd, &o->control);
+	close(fd);
+	if (!error && o->control->abi_version != ONCPU_ABI_VERSION)
+		error = -EPROTO;
+	if (error == -EPROTO)
+		return kern_fail(error,
+				 "%s holds the maps of another oncpu version (layout %u, this one "
+				 "has %u): stop that agent with --unpin, or run `oncpu agent --unpin`",
+				 o->pin_dir, o->control ? o->control->abi_version : 0,
+				 ONCPU_ABI_VERSION);
+	return error ? error : 1;
+}
+
+/* ---- sizes ---- */
+
+static uint32_t read_number(const char *path, uint32_t fallback)
+{
+	FILE *f = fopen(path, "re");
+	unsigned long value;
+
+	if (!f)
+		return fallback;
+	if (fscanf(f, "%lu", &value) != 1 || value > UINT32_MAX)
+		value = fallback;
+	fclose(f);
+	return (uint32_t)value;
+}
+
+struct sizes {
+	uint32_t instances, threads, cpus, pids, ring;
+};
+
+static int choose_sizes(const struct kern_owner *o, const struct kern_config *c, struct sizes *ret)
+{
+	int possible = libbpf_num_possible_cpus();
+	struct sizes s = { .instances = c->max_instances ? c->max_instances : 4096,
+			   .threads = c->max_threads ? c->max_threads : 65536,
+			   .ring = c->ring_bytes ? c->ring_bytes : 16u << 20 };
+
+	if (possible < 1 || possible > (int)ONCPU_MAX_CPUS)
+		return kern_fail(-ENOSYS, "%d possible CPUs: oncpu handles up to %u", possible,
+				 ONCPU_MAX_CPUS);
+	s.cpus = (uint32_t)possible;
+	s.pids = read_number("/proc/sys/kernel/pid_max", 32768);
+	if (o->control) { /* adopted: the pinned sizes stand */
+		s.instances = o->control->max_instances;
+		s.threads = o->control->max_threads;
+		s.pids = o->control->pid_max;
+		s.ring = o->control->ring_bytes;
+	}
+	if (s.instances < 2 || s.instances > 1u << ONCPU_INSTANCE_BITS)
+		return kern_fail(-EINVAL, "max_instances %u is not in 2 … %u", s.instances,
+				 1u << ONCPU_INSTANCE_BITS);
+	if (s.threads < 2 || s.threads > 4u << 20)
+		return kern_fail(-EINVAL, "max_threads %u is not in 2 … %u", s.threads, 4u << 20);
+	if (s.ring < 4096 || s.ring & (s.ring - 1) || s.ring > 1u << 30)
+		return kern_fail(-EINVAL, "ring_bytes %u is not a power of two in 4096 … 2^30", s.ring);
+	*ret = s;
+	return 0;
+}
+
+static void set_sizes(struct oncpu_bpf *skel, const struct sizes *s)
+{
+	bpf_map__set_max_entries(skel->maps.instances, s->instances);
+	bpf_map__set_max_entries(skel->maps.totals, s->instances * s->cpus);
+	bpf_map__set_max_entries(skel->maps.threads, s->threads);
+	bpf_map__set_max_entries(skel->maps.tids, s->pids + 1);
+	bpf_map__set_max_entries(skel->maps.slots, s->cpus);
+	bpf_map__set_max_entries(skel->maps.cgroups, s->instances * 4);
+	bpf_map__set_max_entries(skel->maps.events, s->ring);
+	skel->rodata->max_instances = s->instances;
+	skel->rodata->max_threads = s->threads;
+	skel->rodata->cpus = s->cpus;
+}
+
+static int set_pins(struct kern_owner *o)
+{
+	struct bpf_map *map;
+	char path[300], name[64];
+	int error;
+
+	bpf_object__for_each_map (map, o->skel->obj) {
+		const char *m = bpf_map__name(map);
+
+		if (strstr(m, ".rodata") || strstr(m, ".bss") || !strcmp(m, "scratch"))
+			continue;
+		snprintf(name, sizeof(name), "map_%s", m);
+		if ((error = pin_path(o, name, path, sizeof(path))) ||
+		    (error = bpf_map__set_pin_path(map, path)))
+			return error;
+	}
+	return 0;
+}
+
+/* ---- hooks ---- */
+
+struct hook {
+	struct bpf_map *array;
+	struct bpf_program *program, *stub;
+	const char *pin;
+};
+
+static int put_behind_stub(const struct hook *h)
+{
+	uint32_t zero = 0;
+	int fd = bpf_program__fd(h->program);
+
+	return bpf_map_update_elem(bpf_map__fd(h->array), &zero, &fd, BPF_ANY) ? -errno : 0;
+}
+
+static int attach_stub(struct kern_owner *o, const struct hook *h)
+{
+	struct bpf_link *link;
+	char path[300];
+	int error = pin_path(o, h->pin, path, sizeof(path));
+
+	if (error || !access(path, F_OK))
+		return error; /* attached by an earlier agent: the same stub, the same array */
+	link = bpf_program__attach(h->stub);
+	if (!link)
+		return -errno;
+	error = bpf_link__pin(link, path);
+	bpf_link__disconnect(link);
+	bpf_link__destroy(link);
+	return error;
+}
+
+static int attach_hooks(struct kern_owner *o)
+{
+	struct oncpu_bpf *s = o->skel;
+#define HOOK(name, on) { s->maps.hook_##name, s->progs.on, s->progs.stub_##name, "link_" #name }
+	const struct hook hooks[] = {
+		HOOK(switch, on_switch), /* first: a thread that joins is seen from its next switch on */
+		HOOK(free, on_free),
+		HOOK(fork, on_fork),
+		HOOK(exec, on_exec),
+		HOOK(migrate, on_migrate),
+		HOOK(wakeup_new, on_wakeup_new),
+		HOOK(cgroup_mkdir, on_cgroup_mkdir),
+		HOOK(cgroup_rmdir, on_cgroup_rmdir),
+		HOOK(cgroup_attach, on_cgroup_attach),
+		HOOK(rename, on_rename),
+	};
+	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
+	int error = put_behind_stub(&mark);
+
+	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++)
+		error = put_behind_stub(&hooks[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++) {
+		error = attach_stub(o, &hooks[i]);
+		if (error)
+			return kern_fail(error, "cannot attach the %s hook: %s", hooks[i].pin,
+					 strerror(-error));
+	}
+	return error;
+}
+
+static int pin_call(struct kern_owner *o)
+{
+	char path[300];
+	int error = pin_path(o, "call", path, sizeof(path));
+
+	if (error)
+		return error;
+	unlink(path);
+	return bpf_program__pin(o->skel->progs.on_call, path);
+}
+
+static int write_control(struct kern_owner *o, const struct kern_config *c, const struct sizes *s)
+{
+	struct oncpu_pattern p;
+	uint32_t i;
+	int error;
+
+	if (!o->control &&
+	    (error = map_control(bpf_map__fd(o->skel->maps.control), &o->control)))
+		return error;
+	o->control->max_instances = s->instances;
+	o->control->max_threads = s->threads;
+	o->control->cpus = s->cpus;
+	o->control->pid_max = s->pids;
+	o->control->ring_bytes = s->ring;
+	o->control->adopt_tgid = 0;
+	for (i = 0; i < c->pattern_count && i < ONCPU_MAX_PATTERNS; i++) {
+		memset(&p, 0, sizeof(p));
+		snprintf(p.function, sizeof(p.function), "%s", c->patterns[i].function);
+		snprintf(p.pattern, sizeof(p.pattern), "%s", c->patterns[i].pattern);
+		if (bpf_map_update_elem(bpf_map__fd(o->skel->maps.patterns), &i, &p, BPF_ANY))
+			return -errno;
+	}
+	o->control->pattern_count = i;
+	/* last: an agent that finds the version finds everything above it */
+	__atomic_store_n(&o->control->abi_version, ONCPU_ABI_VERSION, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int default_lags(struct kern_owner *o)
+{
+	int fd = bpf_map__fd(o->skel->maps.slots);
+	struct oncpu_slot slot;
+
+	for (uint32_t c = 0; c < o->cpus; c++) {
+		if (bpf_map_lookup_elem(fd, &c, &slot))
+			return -errno;
+		if (slot.hook_lag_ns)
+			continue; /* adopted: calibrated already */
+		memset(&slot, 0, sizeof(slot));
+		slot.hook_lag_ns = 650;
+		if (bpf_map_update_elem(fd, &c, &slot, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static int load(struct kern_owner *o, const struct kern_config *c)
+{
+	struct sizes sizes = {};
+	int error = choose_sizes(o, c, &sizes);
+
+	if (error)
+		return error;
+	libbpf_line[0] = 0;
+	libbpf_set_print(keep_libbpf_line);
+	o->skel = oncpu_bpf__open();
+	if (!o->skel)
+		return kern_fail(-errno, "cannot open the BPF object: %s", strerror(errno));
+	o->cpus = sizes.cpus;
+	set_sizes(o->skel, &sizes);
+	o->skel->rodata->hidden_check = c->hidden_check;
+	o->skel->rodata->live_steal = c->live_steal;
+	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
+	if ((error = set_pins(o)))
+		return error;
+	error = oncpu_bpf__load(o->skel);
+	if (error)
+		return kern_fail(error, "the kernel refuses the BPF programs: %s%s%s", strerror(-error),
+				 libbpf_line[0] ? ": " : "", libbpf_line);
+	if ((error = default_lags(o)) || (error = write_control(o, c, &sizes)))
+		return error;
+	if ((error = attach_hooks(o)) || (error = pin_call(o)))
+		return error;
+	return 0;
+}
+
+int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_owner,
+		    bool *ret_adopted)
+{
+	struct kern_owner *o;
+	int error = check_host();
+
+	if (error)
+		return error;
+	if (config->pattern_count > ONCPU_MAX_PATTERNS)
+		return kern_fail(-EINVAL, "%u cgroup patterns: at most %u", config->pattern_count,
+				 ONCPU_MAX_PATTERNS);
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->patterns = config->patterns;
+	o->pattern_count = config->pattern_count;
+	snprintf(o->pin_dir, sizeof(o->pin_dir), "%s",
+		 config->pin_dir ? config->pin_dir : "/sys/fs/bpf/oncpu");
+	kern_fail(0, "%s", "");
+	if (config->cgroup_root)
+		snprintf(o->cgroup_root, sizeof(o->cgroup_root), "%s", config->cgroup_root);
+	else
+		kern_cgroup_root(o->cgroup_root, sizeof(o->cgroup_root)); /* none: process trees only */
+	error = prepare_pin_dir(o->pin_dir);
+	if (!error)
+		error = look_at_pins(o);
+	if (error >= 0) {
+		*ret_adopted = error == 1;
+		error = load(o, config);
+	}
+	if (error) {
+		if (!kern_error()[0])
+			kern_fail(error, "cannot set up the kernel side in %s: %s", o->pin_dir,
+				  strerror(-error));
+		kern_owner_close(&o);
+		return error;
+	}
+	*ret_owner = o;
+	return 0;
+}
+
+void kern_owner_close(struct kern_owner **owner)
+{
+	struct kern_owner *o = *owner;
+
+	if (!o)
+		return;
+	if (o->control)
+		munmap(o->control, sysconf(_SC_PAGESIZE));
+	oncpu_bpf__destroy(o->skel);
+	free(o);
+	*owner = NULL;
+}
+
+int kern_unpin(const char *pin_dir)
+{
+	DIR *d = opendir(pin_dir);
+	struct dirent *e;
+	int removed = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' && !unlinkat(dirfd(d), e->d_name, 0))
+			removed++;
+	closedir(d);
+	return rmdir(pin_dir) && errno != ENOENT ? -errno : removed;
+}
+
+int kern_owner_fd(const struct kern_owner *o, enum kern_fd which)
+{
+	const struct bpf_map *const maps[KERN_FD_COUNT] = {
+		[KERN_FD_EVENTS] = o->skel->maps.events,
+		[KERN_FD_REQUESTS] = o->skel->maps.requests,
+		[KERN_FD_CONTROL] = o->skel->maps.control,
+		[KERN_FD_INSTANCES] = o->skel->maps.instances,
+		[KERN_FD_TOTALS] = o->skel->maps.totals,
+		[KERN_FD_COUNTERS] = o->skel->maps.counters,
+	};
+
+	return which < KERN_FD_COUNT ? bpf_map__fd(maps[which]) : -EINVAL;
+}
