@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps test-deps demo test check unit bench lint fmt clean help install
+.PHONY: build-tests all deps test-deps demo test check unit bench lint fmt clean help install
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api daemon cli
@@ -76,4 +76,65 @@ $(B)/unit/%: tests/unit/%.c $(UNITLIBS)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(UNITLIBS) -lcmocka $(LDLIBS) -o $@
 unit: $(UNITS)
 
--include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)
+# tests on the running kernel, through agent/kern, without the agent
+KERNLIBS = $(B)/libkern.a $(B)/libcore.a $(B)/libbase.a
+BPFTESTS := $(patsubst tests/bpf/%.c,$(B)/bpf/%,$(wildcard tests/bpf/*.c))
+$(B)/bpf/%: tests/bpf/%.c $(KERNLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(KERNLIBS) -lcmocka $(LDLIBS) -o $@
+
+CHECKS = $(UNITS) $(filter $(B)/bpf/test_%,$(BPFTESTS))
+E2E    = $(sort $(wildcard tests/e2e/test_*.sh tests/e2e/test_*.py))
+
+build-tests: all $(UNITS) $(BPFTESTS)
+check: build-tests
+	$(Q)tests/run.sh $(CHECKS)
+# everything, after installing what it needs
+test: deps test-deps
+	$(Q)$(MAKE) --no-print-directory build-tests
+	$(Q)tests/run.sh $(CHECKS) $(E2E)
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo.sh
+
+BENCHES := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+$(B)/bench/%: tests/bench/%.c $(KERNLIBS) $(B)/libledger.a
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libledger.a $(KERNLIBS) $(LDLIBS) -o $@
+bench: test-deps
+	$(Q)$(MAKE) --no-print-directory all $(BENCHES) $(B)/bpf/exactness
+	$(Q)tests/bench/run.sh
+
+# what it is built with, from Debian's packages; asked for only where missing
+DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
+	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
+TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
+	libasan8 libubsan1
+define install
+	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
+		grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "these packages are missing:$$missing (run: sudo make $@)"; exit 1; }; \
+		echo "installing:$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$missing >$(or $(TMPDIR),/tmp)/oncpu-apt.log 2>&1 || \
+			{ tail -n 20 $(or $(TMPDIR),/tmp)/oncpu-apt.log; exit 1; }; \
+	fi
+endef
+deps:
+	$(call install,$(DEPS))
+test-deps:
+	$(call install,$(TEST_DEPS))
+
+SOURCES = $(shell git ls-files '*.c' '*.h')
+fmt:
+	$(Q)clang-format -i $(SOURCES)
+lint:
+	$(Q)tests/lint.sh $(SOURCES)
+clean:
+	$(Q)rm -rf build build-address build-undefined build-thread
+help:
+	$(Q)sed -n '2,5s/^# *//p' Makefile
+
+-include $(shell find $(B)/obj $(B)/unit $(B)/bpf $(B)/bench -name '*.d' 2>/dev/null)
