@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * From the kernel's ring to the ledger: reads events in batches, correlates them, stores what
+ * closes in one transaction, and only then frees the ring. Owns the correlator and the ledger's
+ * writer.
+ *
+ * Invariant: what the ring has freed is committed, and what is committed is never stored twice. A
+ * commit that fails changes nothing: the correlator goes back to the ledger's state, the ring back
+ * to its committed position, and the same events come again once the back-off has passed.
+ */
+#ifndef ONCPU_DAEMON_PIPELINE_H
+#define ONCPU_DAEMON_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/correlate.h"
+#include "kern/kern.h"
+#include "ledger/ledger.h"
+
+#define PIPELINE_BATCH 4096
+
+struct pipeline;
+
+struct pipeline_config {
+	/* The sinks, `bill` and `user` are the pipeline's; host, boot_id, facts… the caller's. */
+	struct correlator_config correlator;
+	struct ledger_config ledger;
+	int (*facts)(void *user, const char *function, struct function_facts *ret_facts);
+	void *facts_user;
+	struct kern_view *view; /* borrowed */
+	bool adopted;		/* the pins are an earlier agent's: its open instances live on */
+};
+
+struct pipeline_state {
+	bool degraded;	    /* the last commit failed */
+	char reason[256];   /* why, "" = all is well */
+	uint64_t position;  /* read so far */
+	uint64_t committed; /* freed up to here */
+	uint64_t commits, failed_commits, batches;
+	int64_t last_commit_realtime_ns; /* 0 = none yet */
+};
+
+/* Opens the ledger, restores. 0 or -errno, said in one log line. */
+int pipeline_open(const struct pipeline_config *config, struct pipeline **ret_pipeline);
+void pipeline_close(struct pipeline **pipeline);
+
+/*
+ * One batch. Events handled (0 = the ring is drained), or -errno: the batch is to come again, not
+ * before the back-off is over (-EAGAIN until then). Problems are logged once, and once when over.
+ */
+int pipeline_step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
+
+/* Steps until the ring is drained. 0, or the error of a step. */
+int pipeline_drain(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
+
+/* Gives up on every open gap and commits: only when no event can follow. */
+int pipeline_finish(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
+
+int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns);
+
+const struct correlator *pipeline_correlator(const struct pipeline *p);
+void pipeline_state(const struct pipeline *p, struct pipeline_state *ret_state);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Giving up root for good. */
+#ifndef ONCPU_DAEMON_PRIVILEGES_H
+#define ONCPU_DAEMON_PRIVILEGES_H
+
+#include <sys/types.h>
+
+/*
+ * Becomes uid:gid with no other group, no capability, no new privileges and no dumps, and makes
+ * sure of each. 0, or -errno: then the process must end at once. Call with one thread only.
+ */
+int privileges_drop(uid_t uid, gid_t gid);
+
+#endif
