@@ -42,6 +42,7 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 {
 	oncpu_s64 d = (oncpu_s64)(now_ns - rq_clock);
 
+	slot->d_samples++;
 	if (!slot->d_window) {
 		slot->d_now = slot->d_before = d;
 		slot->d_window = now_ns;
@@ -53,7 +54,14 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 		slot->d_before = slot->d_now;
 		slot->d_now = d;
 		slot->d_window = now_ns;
+		slot->d_samples = 0;
 	}
+}
+
+/* Reading ktime costs 20 to 40 ns: once a window has samples enough, every fourth switch will do. */
+STEP int slot_clock_wanted(const struct oncpu_slot *slot)
+{
+	return slot->d_samples < 64 || !(slot->seq & 6);
 }
 
 STEP oncpu_s64 slot_clock_offset(const struct oncpu_slot *slot)
@@ -83,16 +91,31 @@ STEP oncpu_s64 offset_with_live_steal(oncpu_s64 at_switch, oncpu_s64 d, oncpu_u6
 	return more > 200 && more < 1000000000 ? live : at_switch;
 }
 
-/* A thread that is queued on a CPU but not yet seen there may be charged from its wake-up on, which
- * is at most as old as the rq's last clock update. A switch in progress is over within the cap. */
-STEP oncpu_u64 transit_bound(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock, oncpu_u64 cap_ns)
+STEP oncpu_u64 clock_age_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
 {
 	oncpu_s64 age = (oncpu_s64)(now_ns - (oncpu_u64)d - rq_clock);
 
-	if (age < 0)
-		age = 0;
-	age += 1000; /* both clocks' own error */
-	return (oncpu_u64)age < cap_ns ? (oncpu_u64)age : cap_ns;
+	return (age > 0 ? (oncpu_u64)age : 0) + 1000; /* both clocks' own error */
+}
+
+/* A switch updates the CPU's clock, charges up to it, and reaches the hook a few µs later, interrupts
+ * off: until then the slot shows what is past, wrong by no more than the clock's age. An older clock
+ * than any switch takes (the cap) means that none is in progress. */
+STEP oncpu_u64 switch_bound(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock, oncpu_u64 cap_ns)
+{
+	oncpu_u64 age = clock_age_ns(now_ns, d, rq_clock);
+
+	return age < cap_ns ? age : 0;
+}
+
+/* A CPU that is idle with somebody queued is on its way out of idle, however long that takes; who is
+ * queued will be charged from the wake-up, the clock's last update, on. */
+#define WAKEUP_CAP_NS 10000000ull
+STEP oncpu_u64 wakeup_bound_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
+{
+	oncpu_u64 age = clock_age_ns(now_ns, d, rq_clock);
+
+	return age < WAKEUP_CAP_NS ? age : WAKEUP_CAP_NS;
 }
 
 /*

@@ -13,68 +13,115 @@ struct reading {
 	u32 running_elsewhere, flags, live, own_cpu;
 };
 
-/* What one CPU adds when its slot does not show the task that really runs there: a switch was hidden
- * from us, or one is in progress. Computed from the tasks' own counters. */
-static __always_inline void read_stale(struct reading *r, const struct oncpu_slot_copy *s, u32 cpu,
-				       u32 instance, u64 curr, struct oncpu_total *total, s64 offset)
+/* One CPU's share of a reading. Added only if the slot did not move while it was computed. */
+struct share {
+	u64 total, run_delay, steal, bound;
+	u32 running, flags;
+};
+
+/*
+ * The share of a CPU whose slot does not show the task that really runs there: a switch was hidden
+ * from us, or one is in progress. Computed from the tasks' own counters.
+ */
+static __always_inline void share_stale(struct share *h, const struct oncpu_slot_copy *s, u32 cpu,
+					u32 instance, u64 curr, s64 offset)
 {
 	struct task_struct *running = (struct task_struct *)curr;
-	u64 sum = 0, start = 0, v = total->charged_ns;
-	struct oncpu_thread *t;
 	u32 i = s->thread, tid = 0, *index;
-
-	bool ours = false;
+	u64 sum = 0, start = 0;
+	struct oncpu_thread *t;
 
 	if (s->instance == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
 	    t->task == s->task && t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
 		struct task_struct *left = (struct task_struct *)s->task;
 
-		ours = true;
+		h->flags |= ONCPU_EVF_STALE;
 		if (bpf_core_read(&sum, sizeof(sum), &left->se.sum_exec_runtime))
 			count(COUNT_reads_failed);
 		else if ((s64)(sum - t->last_ns) > 0)
-			v += sum - t->last_ns;
+			h->total += sum - t->last_ns;
 	}
 	if (!bpf_core_read(&tid, sizeof(tid), &running->pid) &&
 	    (index = bpf_map_lookup_elem(&tids, &tid)) && (i = *index) &&
 	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == curr && t->instance == instance) {
-		ours = true;
+		h->flags |= ONCPU_EVF_STALE;
+		h->running = 1;
 		if (bpf_core_read(&sum, sizeof(sum), &running->se.sum_exec_runtime) ||
 		    bpf_core_read(&start, sizeof(start), &running->se.exec_start)) {
 			count(COUNT_reads_failed);
-		} else {
-			if ((s64)(sum - t->last_ns) > 0)
-				v += sum - t->last_ns;
-			v += slice_ns(bpf_ktime_get_ns(), offset, start);
-			if (cpu != r->own_cpu)
-				r->running_elsewhere++;
+			return;
 		}
-	}
-	r->total += v;
-	r->run_delay += total->run_delay;
-	if (ours) {
-		r->flags |= ONCPU_EVF_STALE;
-		r->bound += read_error_ns;
-		count(COUNT_slots_stale);
+		if ((s64)(sum - t->last_ns) > 0)
+			h->total += sum - t->last_ns;
+		h->total += slice_ns(bpf_ktime_get_ns(), offset, start);
 	}
 }
 
-/* Who may be on the way onto a CPU that does not show us: the bound, from the run queue's own words. */
-static __always_inline void read_transit(struct reading *r, struct oncpu_slot *slot, struct rq *rq,
-					 u64 curr, s64 d)
+static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s, s64 d,
+					  u64 clock, u64 clock_task, u64 delay)
 {
-	u64 idle = 0, clock = 0;
+	struct task_struct *task = (struct task_struct *)s->task;
+	s64 offset = s->offset_ns;
+	u64 waited = 0;
+
+	if (live_steal && clock) {
+		offset = offset_with_live_steal(offset, d, clock, clock_task);
+		h->steal = clock - clock_task;
+	}
+	h->run_delay = bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay) ?
+			       delay :
+			       s->delay_base + waited;
+	h->total = s->base_ns + slice_ns(bpf_ktime_get_ns(), offset, s->start_ns);
+	h->running = 1;
+}
+
+/* Tries once; false if the CPU switched meanwhile. */
+static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slot,
+					 const struct oncpu_total *total, u32 cpu, u32 instance,
+					 struct reading *r)
+{
+	u64 seq = READ_ONCE_OF(slot->seq), curr = 0, idle = 0, clock = 0, clock_task = 0, delay;
+	struct oncpu_slot_copy *c = &slot->copy[seq & 1], s;
+	struct rq *rq = (struct rq *)READ_ONCE_OF(slot->rq);
+	s64 d = slot_clock_offset(slot);
+	bool own = cpu == r->own_cpu;
 	u32 queued = 0;
 
-	if (bpf_core_read(&queued, sizeof(queued), &rq->nr_running) ||
-	    bpf_core_read(&idle, sizeof(idle), &rq->idle) ||
-	    bpf_core_read(&clock, sizeof(clock), &rq->clock)) {
+	COMPILER_BARRIER();
+	s.task = READ_ONCE_OF(c->task);
+	s.start_ns = READ_ONCE_OF(c->start_ns);
+	s.base_ns = READ_ONCE_OF(c->base_ns);
+	s.delay_base = READ_ONCE_OF(c->delay_base);
+	s.offset_ns = READ_ONCE_OF(c->offset_ns);
+	s.thread = READ_ONCE_OF(c->thread);
+	s.instance = READ_ONCE_OF(c->instance);
+	h->total = READ_ONCE_OF(total->charged_ns);
+	h->run_delay = delay = READ_ONCE_OF(total->run_delay);
+	h->steal = slot->steal_ns;
+	h->bound = h->running = h->flags = 0;
+	if (rq && (bpf_core_read(&curr, sizeof(curr), &rq->curr) ||
+		   bpf_core_read(&clock, sizeof(clock), &rq->clock) ||
+		   bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task)))
 		count(COUNT_reads_failed);
-		r->bound += transit_cap_ns;
-		return;
+	if (hidden_check && curr && curr != s.task)
+		share_stale(h, &s, cpu, instance, curr, d + (s64)(clock - clock_task));
+	else if (s.instance == instance + 1)
+		share_running(h, &s, d, clock, clock_task, delay);
+	if (!own && wakeup_bound && rq && (h->running || r->live > 1)) {
+		if (h->running)
+			h->bound = read_error_ns + switch_bound(bpf_ktime_get_ns(), d, clock,
+								transit_cap_ns);
+		else if (!bpf_core_read(&queued, sizeof(queued), &rq->nr_running) &&
+			 !bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
+			if (curr == idle && queued)
+				h->bound = wakeup_bound_ns(bpf_ktime_get_ns(), d, clock);
+			else if (queued > 1 || h->flags)
+				h->bound = switch_bound(bpf_ktime_get_ns(), d, clock,
+							transit_cap_ns);
+		}
 	}
-	if (queued > (curr != idle))
-		r->bound += transit_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
+	COMPILER_BARRIER();
+	return READ_ONCE_OF(slot->seq) == seq;
 }
 
 /* Adds one CPU's share. Global: verified once, whatever the number of callers and CPUs. */
@@ -82,81 +129,29 @@ __noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
 {
 	struct oncpu_slot *slot = slot_at(cpu);
 	struct oncpu_total *total = total_at(cpu, instance);
-	u64 curr = 0, clock = 0, clock_task = 0, seq = 0, charged = 0, delay = 0;
-	struct oncpu_slot_copy s;
-	struct rq *rq;
+	struct share h;
 	bool whole = false;
-	s64 d;
 
 	if (!slot || !total || !r)
 		return 0;
-	d = slot_clock_offset(slot);
-	rq = (struct rq *)READ_ONCE_OF(slot->rq);
-	s.instance = s.thread = 0;
-	s.task = s.start_ns = s.base_ns = s.delay_base = 0;
-	s.offset_ns = 0;
-	for (int i = 0; i < 8 && !whole; i++) {
-		struct oncpu_slot_copy *c;
-
-		seq = READ_ONCE_OF(slot->seq);
-		COMPILER_BARRIER();
-		c = &slot->copy[seq & 1];
-		s.task = READ_ONCE_OF(c->task);
-		s.start_ns = READ_ONCE_OF(c->start_ns);
-		s.base_ns = READ_ONCE_OF(c->base_ns);
-		s.delay_base = READ_ONCE_OF(c->delay_base);
-		s.offset_ns = READ_ONCE_OF(c->offset_ns);
-		s.thread = READ_ONCE_OF(c->thread);
-		s.instance = READ_ONCE_OF(c->instance);
-		charged = READ_ONCE_OF(total->charged_ns);
-		delay = READ_ONCE_OF(total->run_delay);
-		if (rq && hidden_check && bpf_core_read(&curr, sizeof(curr), &rq->curr))
-			count(COUNT_reads_failed);
-		COMPILER_BARRIER();
-		whole = READ_ONCE_OF(slot->seq) == seq;
-	}
+	for (int i = 0; i < 6 && !whole; i++)
+		whole = share_of_cpu(&h, slot, total, cpu, instance, r);
 	if (!whole) {
 		count(COUNT_slots_torn);
 		r->flags |= ONCPU_EVF_TORN;
 		r->bound += 10000000; /* two ticks and more: nothing better is known */
 	}
+	if (h.flags)
+		count(COUNT_slots_stale);
+	r->total += h.total;
+	r->run_delay += h.run_delay;
+	r->steal += h.steal;
+	r->bound += h.bound;
+	r->flags |= h.flags;
 	r->voluntary += total->voluntary;
 	r->involuntary += total->involuntary;
-	if (curr && curr != s.task) {
-		if (rq && !bpf_core_read(&clock, sizeof(clock), &rq->clock) &&
-		    !bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task))
-			read_stale(r, &s, cpu, instance, curr, total,
-				   d + (s64)(clock - clock_task));
-		return 0;
-	}
-	if (s.instance == instance + 1) {
-		struct task_struct *task = (struct task_struct *)s.task;
-		s64 offset = s.offset_ns;
-		u64 waited = 0;
-
-		if (live_steal && rq && !bpf_core_read(&clock, sizeof(clock), &rq->clock) &&
-		    !bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task)) {
-			offset = offset_with_live_steal(offset, d, clock, clock_task);
-			r->steal += clock - clock_task;
-		} else {
-			r->steal += slot->steal_ns;
-		}
-		if (!bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay))
-			r->run_delay += s.delay_base + waited;
-		else
-			r->run_delay += delay;
-		r->total += s.base_ns + slice_ns(bpf_ktime_get_ns(), offset, s.start_ns);
-		if (cpu != r->own_cpu) {
-			r->running_elsewhere++;
-			r->bound += read_error_ns;
-		}
-		return 0;
-	}
-	r->total += charged;
-	r->run_delay += delay;
-	r->steal += slot->steal_ns;
-	if (wakeup_bound && r->live > 1 && cpu != r->own_cpu && rq)
-		read_transit(r, slot, rq, curr, d);
+	if (h.running && cpu != r->own_cpu)
+		r->running_elsewhere++;
 	return 0;
 }
 

@@ -43,7 +43,7 @@ static __always_inline void slot_clock(struct oncpu_slot *slot, struct task_stru
 
 	slot->rq = (u64)rq;
 	slot->steal_ns = clock - rq->clock_task;
-	if (!(slot->seq & 6) || !slot->d_window)
+	if (slot_clock_wanted(slot))
 		slot_clock_sample(slot, bpf_ktime_get_ns(), clock);
 }
 

@@ -189,7 +189,7 @@ struct oncpu_slot {
 	oncpu_u64 d_window; /* begin of the window */
 	oncpu_u64 steal_ns; /* rq clock − task clock at the last switch of a tracked thread */
 	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the agent */
-	oncpu_u64 padding;
+	oncpu_u64 d_samples;   /* in this window */
 	struct oncpu_slot_copy copy[2];
 };
 

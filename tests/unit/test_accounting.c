@@ -131,12 +131,19 @@ static void test_slice_is_never_negative(void **state)
 	assert_int_equal(slice_ns(1000, -100, 500), 600);
 }
 
-static void test_transit_bound_is_the_age_of_the_clock_up_to_the_cap(void **state)
+static void test_switch_bound_is_the_age_of_the_clock_or_nothing(void **state)
 {
 	(void)state;
-	assert_int_equal(transit_bound(10000, 0, 7000, 60000), 4000);
-	assert_int_equal(transit_bound(10000000, 0, 7000, 60000), 60000);
-	assert_int_equal(transit_bound(7000, 500, 7000, 60000), 1000); /* a clock that is ahead */
+	assert_int_equal(switch_bound(10000, 0, 7000, 60000), 4000);
+	assert_int_equal(switch_bound(10000000, 0, 7000, 60000), 0);
+	assert_int_equal(switch_bound(7000, 500, 7000, 60000), 1000); /* a clock that is ahead */
+}
+
+static void test_wakeup_bound_is_the_age_of_the_clock(void **state)
+{
+	(void)state;
+	assert_int_equal(wakeup_bound_ns(100000, 0, 7000), 94000);
+	assert_int_equal(wakeup_bound_ns(100000000, 0, 7000), WAKEUP_CAP_NS);
 }
 
 int main(void)
@@ -148,7 +155,8 @@ int main(void)
 		cmocka_unit_test(test_clock_offset_is_the_least_of_two_windows),
 		cmocka_unit_test(test_live_steal_moves_the_offset),
 		cmocka_unit_test(test_slice_is_never_negative),
-		cmocka_unit_test(test_transit_bound_is_the_age_of_the_clock_up_to_the_cap),
+		cmocka_unit_test(test_switch_bound_is_the_age_of_the_clock_or_nothing),
+		cmocka_unit_test(test_wakeup_bound_is_the_age_of_the_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
