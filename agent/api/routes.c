@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The routes. Ledger answers are streamed from a reader of their own in the producer's thread; what
+ * the loop owns (open instances, counters) is written into one buffer in the loop.
+ */
+#include "api/routes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/query.h"
+#include "base/cleanup.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "core/record_json.h"
+#include "ledger/ledger.h"
+
+#define NDJSON "application/x-ndjson"
+#define BLOCK_BYTES (64u << 10)
+#define HEALTH_BYTES (64u << 10)
+
+struct api {
+	struct api_config config;
+};
+
+/* One answer from the ledger; the producer's own. */
+struct answer {
+	struct ledger_reader *reader;
+	struct api_query query;
+	int (*read)(struct answer *answer, const struct ledger_query *query);
+	struct http_stream *stream;
+	size_t used;
+	char block[BLOCK_BYTES];
+};
+
+static int64_t now_realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+/* ---- in the producer's thread ---- */
+
+static int flush(struct answer *answer)
+{
+	int err = http_stream_write(answer->stream, answer->block, answer->used);
+
+	answer->used = 0;
+	return err;
+}
+
+/* Room for one more line; NULL = the client is gone. */
+static char *line_begin(struct answer *answer)
+{
+	if (answer->used + RECORD_JSON_MAX + 1 > sizeof(answer->block) && flush(answer))
+		return NULL;
+	return answer->block + answer->used;
+}
+
+static int line_end(struct answer *answer, int n)
+{
+	if (n < 0)
+		return n;
+	answer->used += (size_t)n;
+	answer->block[answer->used++] = '\n';
+	return 0;
+}
+
+static int on_invocation(void *user, const struct invocation_record *record)
+{
+	char *line = line_begin(user);
+
+	return line ? line_end(user, invocation_record_json(record, line, RECORD_JSON_MAX))
+		    : -EPIPE;
+}
+
+static int on_instance(void *user, const struct instance_record *record)
+{
+	char *line = line_begin(user);
+
+	return line ? line_end(user, instance_record_json(record, line, RECORD_JSON_MAX)) : -EPIPE;
+}
+
+static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
+{
+	jw_object_open(w);
+	jw_key_string(w, "schema", "oncpu.sum/1");
+	jw_key_string(w, "function", sum->function);
+	jw_key_uint64(w, "count", sum->count);
+	jw_key_uint64(w, "cold_starts", sum->cold_starts);
+	jw_key_uint64(w, "errors", sum->errors);
+	jw_key_uint64(w, "timeouts", sum->timeouts);
+	jw_key_uint64(w, "crashed", sum->crashed);
+	jw_key_uint64(w, "flagged", sum->flagged);
+	jw_key_int64(w, "wall_ns", sum->wall_ns);
+	jw_key_int64(w, "cpu_ns", sum->cpu_ns);
+	jw_key_int64(w, "init_wall_ns", sum->init_wall_ns);
+	jw_key_int64(w, "init_cpu_ns", sum->init_cpu_ns);
+	jw_key_int64(w, "after_response_cpu_ns", sum->after_response_cpu_ns);
+	jw_key_int64(w, "between_cpu_ns", sum->between_cpu_ns);
+	jw_key_int64(w, "run_queue_ns", sum->run_queue_ns);
+	jw_key_int64(w, "max_error_bound_ns", sum->max_error_bound_ns);
+	jw_key(w, "billed");
+	jw_object_open(w);
+	for (uint32_t i = 0; i < sum->billed_count && i < RECORD_MAX_BILLED; i++) {
+		jw_key(w, sum->billed[i].policy);
+		jw_object_open(w);
+		jw_key_uint64(w, "version", sum->billed[i].version);
+		jw_key_int64(w, "billed_ns", sum->billed[i].billed_ns);
+		jw_object_close(w);
+	}
+	jw_object_close(w);
+	jw_object_close(w);
+}
+
+static int on_sum(void *user, const struct ledger_sum *sum)
+{
+	char *line = line_begin(user);
+	struct json_writer w;
+
+	if (!line)
+		return -EPIPE;
+	jw_begin(&w, line, RECORD_JSON_MAX);
+	write_sum(&w, sum);
+	return line_end(user, jw_end(&w));
+}
+
+static int read_invocations(struct answer *answer, const struct ledger_query *query)
+{
+	return ledger_read_invocations(answer->reader, query, on_invocation, answer);
+}
+
+static int read_instances(struct answer *answer, const struct ledger_query *query)
+{
+	return ledger_read_instances(answer->reader, query, on_instance, answer);
+}
+
+static int read_sums(struct answer *answer, const struct ledger_query *query)
+{
+	return ledger_read_sums(answer->reader, query, on_sum, answer);
+}
+
+static int produce(void *user, struct http_stream *stream)
+{
+	struct answer *answer = user;
+	struct ledger_query query = api_query_ledger(&answer->query);
+	int err;
+
+	answer->stream = stream;
+	err = answer->read(answer, &query);
+	if (!err)
+		err = flush(answer);
+	if (err && err != -EPIPE)
+		log_warning("an answer was cut short: %s", ledger_error());
+	return err;
+}
+
+static void answer_free(void *user)
+{
+	struct answer *answer = user;
+
+	ledger_reader_close(&answer->reader);
+	free(answer);
+}
+
+/* ---- in the loop ---- */
+
+struct parsing {
+	struct api_query *query;
+	const char *allowed;
+	int64_t now;
+	char error[QUERY_ERROR_LEN];
+};
+
+static int on_parameter(void *user, const char *name, const char *value, size_t length)
+{
+	struct parsing *p = user;
+
+	return api_query_set(p->query, p->allowed, p->now, name, value, length, p->error);
+}
+
+static void synchronise(struct api *api, struct http_request *request)
+{
+	struct api_health health = { 0 };
+
+	if (api->config.sync(api->config.user) == 0)
+		return;
+	api->config.health(api->config.user, &health);
+	http_add_header(request, "Oncpu-Degraded",
+			health.degraded && health.degraded[0] ? health.degraded : "not up to date");
+}
+
+static int answer_from_ledger(struct api *api, struct http_request *request, const char *allowed,
+			      int (*read)(struct answer *, const struct ledger_query *))
+{
+	struct answer *answer = calloc(1, sizeof(*answer));
+	struct parsing parsing = { .allowed = allowed, .now = now_realtime_ns() };
+	int err;
+
+	if (!answer)
+		return -ENOMEM;
+	parsing.query = &answer->query;
+	if (http_query_each(request, on_parameter, &parsing)) {
+		answer_free(answer);
+		return http_reply_problem(request, 400, "%s", parsing.error);
+	}
+	synchronise(api, request);
+	err = ledger_reader_open(api->config.ledger_directory, &answer->reader);
+	if (err == -ENOENT) { /* nothing has been stored yet */
+		answer_free(answer);
+		return http_reply(request, 200, NDJSON, "", 0);
+	}
+	if (err) {
+		answer_free(answer);
+		return http_reply_problem(request, 500, "the ledger cannot be read: %s",
+					  ledger_error());
+	}
+	answer->read = read;
+	return http_reply_stream(request, NDJSON, produce, answer_free, answer);
+}
+
+static int on_get_invocations(void *user, struct http_request *request)
+{
+	return answer_from_ledger(user, request, "function id last since until", read_invocations);
+}
+
+static int on_get_closed_instances(void *user, struct http_request *request)
+{
+	return answer_from_ledger(user, request, "function last since until", read_instances);
+}
+
+static int on_get_compare(void *user, struct http_request *request)
+{
+	return answer_from_ledger(user, request, "function since until", read_sums);
+}
+
+/* A list that grows with the open instances, whose number is bounded by the configuration. */
+struct listing {
+	FILE *out;
+	int error;
+};
+
+static void on_view(void *user, const struct instance_view *view)
+{
+	struct listing *listing = user;
+	char line[RECORD_JSON_MAX];
+	struct json_writer w;
+	int n;
+
+	jw_begin(&w, line, sizeof(line));
+	jw_object_open(&w);
+	jw_key_string(&w, "function", view->function);
+	jw_key_string(&w, "instance", view->instance);
+	jw_key_uint64(&w, "uid", view->uid);
+	jw_key_uint64(&w, "cgroup_id", view->cgroup_id);
+	jw_key_uint64(&w, "threads", view->threads);
+	jw_key_bool(&w, "in_invocation", view->in_invocation);
+	jw_key_int64(&w, "total_cpu_ns", view->total_cpu_ns);
+	jw_key_int64(&w, "invocations", view->invocations);
+	jw_key(&w, "flags");
+	jw_array_open(&w);
+	for (int i = 0; i < RECORD_FLAG_COUNT; i++)
+		if (view->flags & 1ull << i)
+			jw_string(&w, record_flag_name((enum record_flag)i));
+	jw_array_close(&w);
+	jw_object_close(&w);
+	n = jw_end(&w);
+	if (n < 0 || fprintf(listing->out, "%s\n", line) < 0)
+		listing->error = -ENOMEM;
+}
+
+static int refuse_parameters(void *user, const char *name, const char *value, size_t length)
+{
+	(void)user, (void)name, (void)value, (void)length;
+	return -EINVAL;
+}
+
+static int on_get_instances(void *user, struct http_request *request)
+{
+	struct api *api = user;
+	_cleanup_free_ char *body = NULL;
+	struct listing listing = { 0 };
+	size_t size = 0;
+
+	if (http_query_each(request, refuse_parameters, NULL))
+		return http_reply_problem(request, 400, "/v1/instances takes no parameters");
+	synchronise(api, request);
+	listing.out = open_memstream(&body, &size);
+	if (!listing.out)
+		return -ENOMEM;
+	api->config.each_instance(api->config.user, on_view, &listing);
+	if (fclose(listing.out) || listing.error)
+		return http_reply_problem(request, 500, "out of memory");
+	return http_reply(request, 200, NDJSON, body, size);
+}
+
+static void write_correlator(struct json_writer *w, const struct correlator_counters *c)
+{
+	jw_key(w, "correlator");
+	jw_object_open(w);
+	jw_key_uint64(w, "events", c->events);
+	jw_key_uint64(w, "duplicates", c->duplicates);
+	jw_key_uint64(w, "reordered", c->reordered);
+	jw_key_uint64(w, "lost", c->lost);
+	jw_key_uint64(w, "unmatched", c->unmatched);
+	jw_key_uint64(w, "malformed", c->malformed);
+	jw_key_uint64(w, "refused", c->refused);
+	jw_key_uint64(w, "invocations", c->invocations);
+	jw_key_uint64(w, "instances_closed", c->instances_closed);
+	jw_key_uint64(w, "instances_open", c->instances_open);
+	jw_object_close(w);
+}
+
+static void write_stores(struct json_writer *w, const struct api_health *h)
+{
+	char when[40];
+
+	jw_key(w, "ring");
+	jw_object_open(w);
+	jw_key_uint64(w, "bytes", h->ring_bytes);
+	jw_key_uint64(w, "used_bytes", h->ring_used_bytes);
+	jw_key_uint64(w, "position", h->ring_position);
+	jw_key_uint64(w, "committed", h->ring_committed);
+	jw_key_uint64(w, "lag_bytes", h->ring_position - h->ring_committed);
+	jw_object_close(w);
+	jw_key(w, "ledger");
+	jw_object_open(w);
+	jw_key_string(w, "directory", h->ledger_directory);
+	jw_key_uint64(w, "commits", h->commits);
+	jw_key_uint64(w, "failed_commits", h->failed_commits);
+	if (h->last_commit_realtime_ns &&
+	    realtime_format(h->last_commit_realtime_ns, when, sizeof(when)) >= 0)
+		jw_key_string(w, "last_commit", when);
+	else
+		jw_key_null(w, "last_commit");
+	jw_object_close(w);
+	jw_key(w, "marks");
+	jw_object_open(w);
+	jw_key_uint64(w, "requests", h->mark_requests);
+	jw_key_uint64(w, "objects", h->mark_objects);
+	jw_key_uint64(w, "sites", h->mark_sites);
+	jw_key_uint64(w, "failures", h->mark_failures);
+	jw_object_close(w);
+}
+
+static void write_health(struct api *api, struct json_writer *w, const struct api_health *h)
+{
+	const char *name;
+	uint64_t value;
+
+	jw_object_open(w);
+	jw_key_string(w, "schema", "oncpu.health/1");
+	jw_key_string(w, "status", h->degraded[0] ? "degraded" : "ok");
+	jw_key(w, "degraded");
+	jw_array_open(w);
+	if (h->degraded[0])
+		jw_string(w, h->degraded);
+	jw_array_close(w);
+	jw_key_string(w, "version", h->version);
+	jw_key_int64(w, "pid", h->pid);
+	jw_key_int64(w, "uptime_ns", h->uptime_ns);
+	jw_key_string(w, "host", h->host);
+	jw_key_string(w, "boot_id", h->boot_id);
+	write_correlator(w, &h->correlator);
+	write_stores(w, h);
+	jw_key(w, "kernel");
+	jw_object_open(w);
+	for (unsigned i = 0; api->config.counter(api->config.user, i, &name, &value); i++)
+		jw_key_uint64(w, name, value);
+	jw_object_close(w);
+	jw_object_close(w);
+}
+
+static int on_get_health(void *user, struct http_request *request)
+{
+	struct api *api = user;
+	_cleanup_free_ char *body = malloc(HEALTH_BYTES);
+	struct api_health health = { 0 };
+	struct json_writer w;
+	int n;
+
+	if (!body)
+		return -ENOMEM;
+	if (http_query_each(request, refuse_parameters, NULL))
+		return http_reply_problem(request, 400, "/v1/health takes no parameters");
+	synchronise(api, request);
+	api->config.health(api->config.user, &health);
+	jw_begin(&w, body, HEALTH_BYTES);
+	write_health(api, &w, &health);
+	n = jw_end(&w);
+	if (n < 0)
+		return http_reply_problem(request, 500, "the answer does not fit");
+	return http_reply(request, 200, "application/json", body, (size_t)n);
+}
+
+static const struct http_route routes[] = {
+	{ "GET", "/v1/invocations", on_get_invocations },
+	{ "GET", "/v1/closed-instances", on_get_closed_instances },
+	{ "GET", "/v1/compare", on_get_compare },
+	{ "GET", "/v1/instances", on_get_instances },
+	{ "GET", "/v1/health", on_get_health },
+};
+
+const struct http_route *api_routes(size_t *ret_count)
+{
+	*ret_count = sizeof(routes) / sizeof(routes[0]);
+	return routes;
+}
+
+int api_new(const struct api_config *config, struct api **ret_api)
+{
+	struct api *api = calloc(1, sizeof(*api));
+
+	if (!api)
+		return -ENOMEM;
+	api->config = *config;
+	*ret_api = api;
+	return 0;
+}
+
+void api_free(struct api **api)
+{
+	free(*api);
+	*api = NULL;
+}

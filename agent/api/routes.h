@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the agent answers over HTTP. Reads the ledger by itself; what only the running agent knows
+ *comes through callbacks, all called in the loop's thread.
+ *
+ *	GET /v1/invocations?function=&id=&last=&since=&until=   oncpu.invocation/1, a line each
+ *	GET /v1/closed-instances?function=&last=&since=&until=  oncpu.instance/1, a line each
+ *	GET /v1/compare?function=&since=&until=                 sums per function, a line each
+ *	GET /v1/instances                                       open instances, a line each
+ *	GET /v1/health                                          one JSON object
+ *
+ * since and until are by the record's end: nanoseconds since the epoch, RFC 3339 UTC, or a duration
+ * ("15m") before now.
+ */
+#ifndef ONCPU_API_ROUTES_H
+#define ONCPU_API_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/correlate.h"
+#include "http/server.h"
+
+struct api_health {
+	const char *version;
+	int pid; /* of the agent as started: its privileged half */
+	int64_t uptime_ns;
+	const char *host, *boot_id, *ledger_directory;
+	struct correlator_counters correlator;
+	uint64_t ring_bytes, ring_used_bytes, ring_position, ring_committed;
+	uint64_t commits, failed_commits;
+	int64_t last_commit_realtime_ns; /* 0 = none yet */
+	const char *degraded;		 /* reason, "" = all is well */
+	uint64_t mark_requests, mark_objects, mark_sites, mark_failures;
+};
+
+struct api_config {
+	const char *ledger_directory; /* borrowed */
+	void *user;
+	/* Makes all that happened until now readable. 0, or -errno (then what is stored is
+	 * answered). */
+	int (*sync)(void *user);
+	void (*each_instance)(void *user,
+			      void (*visit)(void *visit_user, const struct instance_view *view),
+			      void *visit_user);
+	void (*health)(void *user,
+		       struct api_health *ret_health); /* strings valid until the next call */
+	/* Counters of the kernel side, in order; false past the end. */
+	bool (*counter)(void *user, unsigned i, const char **ret_name, uint64_t *ret_value);
+};
+
+struct api;
+
+/* The routes' `user` is the api. 0, -ENOMEM. */
+int api_new(const struct api_config *config, struct api **ret_api);
+void api_free(struct api **api); /* after the server */
+const struct http_route *api_routes(size_t *ret_count);
+
+#endif

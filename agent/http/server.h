@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An HTTP server on a unix socket, for one event loop. The only folder that sees libmicrohttpd; it
+ * knows nothing of the product.
+ *
+ * The owner puts http_server_fd() into its epoll (level-triggered) and calls http_server_run() when
+ * it is readable and a few times a second besides (time-outs). Handlers run inside
+ * http_server_run(). A long answer is produced by a thread of its own, so that neither the loop nor
+ * memory depends on its length; such a producer may touch nothing of the loop's.
+ *
+ * Errors are RFC 9457 problem JSON.
+ */
+#ifndef ONCPU_HTTP_SERVER_H
+#define ONCPU_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct http_server;
+struct http_request; /* valid inside its handler only */
+struct http_stream;  /* valid inside its producer only */
+
+/* Answers with exactly one http_reply*(). Non-zero: nothing could be queued, the connection ends.
+ */
+typedef int (*http_handler)(void *user, struct http_request *request);
+
+struct http_route {
+	const char *method; /* "GET" answers HEAD too */
+	const char *path;   /* exact */
+	http_handler handler;
+};
+
+struct http_config {
+	const struct http_route *routes; /* borrowed */
+	size_t route_count;
+	void *user; /* passed to handlers */
+	unsigned max_connections;
+	unsigned max_streams; /* producers at once; more are answered 503 */
+	unsigned idle_seconds;
+	size_t connection_memory;
+};
+
+struct http_counters {
+	uint64_t requests, refused, streams, streams_cut, connections;
+};
+
+/*
+ * Makes the listening socket: mode 0660, owned by uid:gid. A file of a server that is gone is
+ * replaced; -EADDRINUSE when somebody answers there or when it is no socket. -ENAMETOOLONG.
+ */
+int http_socket_open(const char *path, uid_t uid, gid_t gid, int *ret_fd);
+
+/* Takes ownership of listen_fd on success. 0, -ENOMEM, -EINVAL, -EIO. */
+int http_server_new(const struct http_config *config, int listen_fd,
+		    struct http_server **ret_server);
+/* Ends every connection and waits for producers. NULL-safe, clears. */
+void http_server_free(struct http_server **server);
+
+int http_server_fd(const struct http_server *server);
+/* Does what is to do without waiting. 1: more is to do at once; 0; -EIO. */
+int http_server_run(struct http_server *server);
+const struct http_counters *http_server_counters(const struct http_server *server);
+
+/* Of the query string, decoded (may hold any bytes); NULL = not given. */
+const char *http_query(struct http_request *request, const char *name, size_t *ret_length);
+/* Visits every parameter; a non-zero answer ends it and is returned. */
+int http_query_each(struct http_request *request,
+		    int (*visit)(void *user, const char *name, const char *value, size_t length),
+		    void *user);
+
+/* An extra header for the answer to come; at most 4. */
+int http_add_header(struct http_request *request, const char *name, const char *value);
+
+/* `body` is copied. */
+int http_reply(struct http_request *request, unsigned status, const char *content_type,
+	       const void *body, size_t size);
+int http_reply_problem(struct http_request *request, unsigned status, const char *detail, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Answers 200 with whatever `produce` writes, in a thread of its own. `user` is the stream's from
+ * here on and freed with `destroy` (NULL = not), also on failure. A producer that returns non-zero
+ * cuts the answer short, so that the client sees that it is not whole.
+ */
+int http_reply_stream(struct http_request *request, const char *content_type,
+		      int (*produce)(void *user, struct http_stream *stream),
+		      void (*destroy)(void *user), void *user);
+/* Waits for room. 0, or -EPIPE: the client is gone, end soon. */
+int http_stream_write(struct http_stream *stream, const void *data, size_t size);
+
+#endif
