@@ -6,6 +6,7 @@
  * synchronous FULL, with the records, a per-minute roll-up, the state of the open instances and the
  * meta row, all written in one transaction per batch. The first transaction of a new segment carries the
  * whole open state, so the newest segment alone is enough to go on. Closed segments never change.
+ * The format: schema.c (tables), segment.c (file names).
  */
 #ifndef ONCPU_LEDGER_LEDGER_H
 #define ONCPU_LEDGER_LEDGER_H
@@ -35,7 +36,8 @@ const char *ledger_error(void);
 int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, bool *ret_set_aside);
 void ledger_close(struct ledger **ledger);
 
-/* What the last commit left: state to restore, and meta. Visits each open instance's blob. */
+/* What the last commit left: state to restore, and meta. Visits each open instance's blob.
+ * A ledger without any commit gives a meta of zeros. What `visit` returns but 0 ends it and is returned. */
 struct ledger_meta {
 	char boot_id[RECORD_BOOT_LEN];
 	uint64_t sequence;     /* last record sequence given */
@@ -47,7 +49,9 @@ int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta,
 /* One batch = one transaction. begin picks the segment by now_realtime_ns; needs_snapshot says that a
  * new segment was begun and that every open instance's state must be put, not the dirty ones alone. */
 int ledger_begin(struct ledger *l, int64_t now_realtime_ns, bool *ret_needs_snapshot);
-int ledger_put_invocation(struct ledger *l, const struct invocation_record *record); /* same sequence again: ignored */
+/* Same boot and sequence again: ignored, also when it was committed to an older segment. For that, a boot's
+ * sequences must be put in ascending order from batch to batch. Below 2^40. After an error roll back. */
+int ledger_put_invocation(struct ledger *l, const struct invocation_record *record);
 int ledger_put_instance(struct ledger *l, const struct instance_record *record);
 int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob, size_t size); /* size 0 deletes */
 int ledger_commit(struct ledger *l, const struct ledger_meta *meta); /* 0, -ENOSPC, -EIO: rolled back, nothing half done */
@@ -60,10 +64,12 @@ struct ledger_query {
 	const char *function; /* NULL = all */
 	const char *id;	      /* NULL = all; id_len bytes */
 	size_t id_len;
-	int64_t since_realtime_ns, until_realtime_ns; /* by end; 0 = no limit */
+	int64_t since_realtime_ns, until_realtime_ns; /* since <= end < until; 0 = no limit */
 	uint64_t last; /* newest N (given to the visitor oldest first); 0 = all */
 };
-typedef int (*ledger_invocation_fn)(void *user, const struct invocation_record *record); /* non-zero stops */
+/* Order: segments by hour; in each by end for one function, by record sequence for all.
+ * A visitor's result but 0 stops the reading and is returned. */
+typedef int (*ledger_invocation_fn)(void *user, const struct invocation_record *record);
 typedef int (*ledger_instance_fn)(void *user, const struct instance_record *record);
 struct ledger_reader;
 int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */

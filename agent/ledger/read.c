@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reading records, segment after segment, one connection at a time, nothing kept in memory.
+ *
+ * `last` N takes two passes: newest segment first, count matching rows up to N and remember where
+ * each segment's part begins; then oldest first, stream the parts. The roll-up says which minutes
+ * and record keys a segment has, so a time range reads only its own part of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "ledger/internal.h"
+
+enum kind { KIND_INVOCATION, KIND_INSTANCE };
+
+/* One query, as it goes from segment to segment. */
+struct scan {
+	enum kind kind;
+	const struct ledger_query *query;
+	int (*visit)(struct scan *scan, sqlite3_stmt *st);
+	ledger_invocation_fn visit_invocation;
+	ledger_instance_fn visit_instance;
+	void *user;
+	struct row_policies policies; /* of the segment being read */
+};
+
+/* The part of one segment that a query reads. */
+struct part {
+	sqlite3 *db;
+	int64_t function;	   /* its key, if the query names one */
+	int64_t low_key, high_key; /* record keys to look at */
+	int64_t cut_end, cut_key;  /* and from this row on */
+	int64_t limit;		   /* rows, -1 = all */
+};
+
+int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader)
+{
+	_cleanup_free_ struct segment_file *files = NULL;
+	struct ledger_reader *reader;
+	char lock[PATH_MAX];
+	size_t count = 0;
+	int r = segment_list(directory, false, &files, &count);
+
+	if (r == 0)
+		r = path_join(lock, sizeof(lock), directory, "ledger.lock");
+	if (r < 0)
+		return r;
+	if (count == 0 && access(lock, F_OK) < 0)
+		return ledger_fail(-ENOENT, "ledger: there is no ledger in %s", directory);
+	reader = calloc(1, sizeof(*reader));
+	if (reader)
+		reader->directory = strdup(directory);
+	if (!reader || !reader->directory) {
+		free(reader);
+		return ledger_fail(-ENOMEM, "ledger: out of memory");
+	}
+	*ret_reader = reader;
+	return 0;
+}
+
+void ledger_reader_close(struct ledger_reader **reader)
+{
+	if (!*reader)
+		return;
+	free((*reader)->directory);
+	free(*reader);
+	*reader = NULL;
+}
+
+static int fail_step(sqlite3 *db, int rc)
+{
+	return ledger_fail_db(db, rc, "cannot read", sqlite3_db_filename(db, NULL));
+}
+
+int read_function_key(sqlite3 *db, const char *function, int64_t *ret_key)
+{
+	sqlite3_stmt *st = NULL;
+	int r = database_prepare(db, "SELECT text_key FROM texts WHERE text=?1", &st), rc;
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, function, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret_key = sqlite3_column_int64(st, 0);
+	else if (rc == SQLITE_DONE)
+		*ret_key = -1;
+	else
+		r = fail_step(db, rc);
+	sqlite3_finalize(st);
+	return r;
+}
+
+/* Narrows the record keys to those of the minutes asked for; none left: *ret_any is false. */
+static int narrow_keys(struct part *part, const struct ledger_query *query, bool *ret_any)
+{
+	int64_t until = query->until_realtime_ns;
+	sqlite3_stmt *st = NULL;
+	int rc, r = database_prepare(part->db,
+				     "SELECT min(first_key),max(last_key) FROM rollup "
+				     "WHERE minute BETWEEN ?1 AND ?2",
+				     &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, query->since_realtime_ns / NS_PER_MINUTE - 1);
+	sqlite3_bind_int64(st, 2, until ? until / NS_PER_MINUTE : INT64_MAX);
+	rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW) {
+		r = fail_step(part->db, rc);
+	} else {
+		*ret_any = sqlite3_column_type(st, 0) != SQLITE_NULL;
+		part->low_key = sqlite3_column_int64(st, 0);
+		part->high_key = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_finalize(st);
+	return r;
+}
+
+/* Opens a segment. part->db stays NULL when it has nothing for this query. */
+static int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
+		     struct part *part)
+{
+	const struct ledger_query *query = scan->query;
+	bool any = true;
+	char path[PATH_MAX];
+	int r = path_join(path, sizeof(path), directory, file->file);
+
+	*part = (struct part){ .low_key = INT64_MIN,
+			       .high_key = INT64_MAX,
+			       .cut_end = INT64_MIN,
+			       .cut_key = INT64_MIN,
+			       .limit = -1 };
+	if (r == 0)
+		r = database_open_read(path, &part->db);
+	if (r < 0 || !part->db)
+		return r;
+	if (query->function) {
+		r = read_function_key(part->db, query->function, &part->function);
+		any = part->function >= 0;
+	}
+	if (r == 0 && any && scan->kind == KIND_INVOCATION) {
+		r = rows_load_policies(part->db, &scan->policies);
+		if (r == 0 && (query->since_realtime_ns || query->until_realtime_ns))
+			r = narrow_keys(part, query, &any);
+	}
+	if (r < 0 || !any) {
+		sqlite3_close(part->db);
+		part->db = NULL;
+	}
+	return r;
+}
+
+/* FROM's index, WHERE and ORDER BY. By the end for one function, by the key otherwise. */
+static int conditions(const struct scan *scan, bool newest_first, char *buffer, size_t size)
+{
+	const struct ledger_query *query = scan->query;
+	bool invocations = scan->kind == KIND_INVOCATION;
+	bool by_end = invocations && query->function;
+	const char *order = by_end ? (newest_first ? "end_realtime_ns DESC,record_key DESC"
+						   : "end_realtime_ns,record_key")
+				   : (newest_first ? "record_key DESC" : "record_key");
+	char where[256];
+	int n;
+
+	/* + keeps the planner from the primary key where the index gives the order */
+	snprintf(where, sizeof(where), "%srecord_key BETWEEN ?1 AND ?2%s%s%s", by_end ? "+" : "",
+		 by_end ? " AND end_realtime_ns>=?3 AND end_realtime_ns<=?4 "
+			  "AND (end_realtime_ns>?5 OR +record_key>=?6)"
+			: " AND record_key>=?6 AND end_realtime_ns BETWEEN ?3 AND ?4",
+		 query->function ? " AND function=?7" : "",
+		 query->id && invocations ? " AND id=?8" : "");
+	n = snprintf(buffer, size, " %s WHERE %s ORDER BY %s LIMIT ?9",
+		     by_end	   ? "INDEXED BY invocations_by_function"
+		     : invocations ? "NOT INDEXED"
+				   : "",
+		     where, order);
+	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
+}
+
+static void bind(sqlite3_stmt *st, const struct scan *scan, const struct part *part)
+{
+	const struct ledger_query *query = scan->query;
+	int64_t since = query->since_realtime_ns ? query->since_realtime_ns : INT64_MIN;
+	int64_t until = query->until_realtime_ns ? query->until_realtime_ns - 1 : INT64_MAX;
+
+	sqlite3_bind_int64(st, 1, part->low_key);
+	sqlite3_bind_int64(st, 2, part->high_key);
+	sqlite3_bind_int64(st, 3, since > part->cut_end ? since : part->cut_end);
+	sqlite3_bind_int64(st, 4, until);
+	sqlite3_bind_int64(st, 5, part->cut_end);
+	sqlite3_bind_int64(st, 6, part->cut_key);
+	sqlite3_bind_int64(st, 7, part->function);
+	if (query->id && scan->kind == KIND_INVOCATION)
+		sqlite3_bind_blob64(st, 8, query->id, query->id_len, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 9, part->limit);
+}
+
+static int prepare_part(const struct scan *scan, const struct part *part, const char *select,
+			bool newest_first, sqlite3_stmt **ret_statement)
+{
+	char sql[4096], tail[640];
+	int r = conditions(scan, newest_first, tail, sizeof(tail)), n;
+
+	n = snprintf(sql, sizeof(sql), "%s%s", select, tail);
+	if (r < 0 || n < 0 || (size_t)n >= sizeof(sql))
+		return ledger_fail(-ENOSPC, "ledger: a statement is too long");
+	r = database_prepare(part->db, sql, ret_statement);
+	if (r == 0)
+		bind(*ret_statement, scan, part);
+	return r;
+}
+
+/* Counts the newest rows of a segment, at most part->limit, and finds where they begin. */
+static int count_newest(const struct scan *scan, struct part *part, uint64_t *ret_count)
+{
+	const char *select = scan->kind == KIND_INVOCATION
+				     ? "SELECT end_realtime_ns,record_key FROM invocations AS r"
+				     : "SELECT end_realtime_ns,record_key FROM instances AS r";
+	sqlite3_stmt *st = NULL;
+	uint64_t count = 0;
+	int r = prepare_part(scan, part, select, true, &st), rc;
+
+	if (r < 0)
+		return r;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		part->cut_end = sqlite3_column_int64(st, 0);
+		part->cut_key = sqlite3_column_int64(st, 1);
+		count++;
+	}
+	if (rc != SQLITE_DONE)
+		r = fail_step(part->db, rc);
+	sqlite3_finalize(st);
+	if (r == 0)
+		*ret_count = count;
+	return r;
+}
+
+static int visit_invocation(struct scan *scan, sqlite3_stmt *st)
+{
+	struct invocation_record record;
+
+	rows_read_invocation(st, &scan->policies, &record);
+	return scan->visit_invocation(scan->user, &record);
+}
+
+static int visit_instance(struct scan *scan, sqlite3_stmt *st)
+{
+	struct instance_record record;
+
+	rows_read_instance(st, &record);
+	return scan->visit_instance(scan->user, &record);
+}
+
+static int stream(struct scan *scan, const struct part *part)
+{
+	sqlite3_stmt *st = NULL;
+	char select[3072];
+	int rc = SQLITE_DONE, r;
+
+	r = scan->kind == KIND_INVOCATION ? rows_select_invocation_sql(select, sizeof(select))
+					  : rows_select_instance_sql(select, sizeof(select));
+	if (r == 0)
+		r = prepare_part(scan, part, select, false, &st);
+	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		r = scan->visit(scan, st);
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail_step(part->db, rc);
+	sqlite3_finalize(st);
+	return r;
+}
+
+struct cut {
+	int64_t end, key;
+	uint64_t count; /* 0 = nothing from this segment */
+};
+
+/* First pass of `last`: from the newest segment back until N rows are found. */
+static int plan_last(const struct ledger_reader *reader, const struct segment_file *files,
+		     size_t count, struct scan *scan, struct cut *cuts)
+{
+	uint64_t missing = scan->query->last;
+
+	for (size_t i = count; i-- > 0 && missing > 0;) {
+		struct part part;
+		int r = part_open(reader->directory, &files[i], scan, &part);
+
+		if (r < 0)
+			return r;
+		if (!part.db)
+			continue;
+		part.limit = missing > INT64_MAX ? INT64_MAX : (int64_t)missing;
+		r = count_newest(scan, &part, &cuts[i].count);
+		sqlite3_close(part.db);
+		if (r < 0)
+			return r;
+		cuts[i].end = part.cut_end;
+		cuts[i].key = part.cut_key;
+		missing -= cuts[i].count;
+	}
+	return 0;
+}
+
+static int stream_segment(const struct ledger_reader *reader, const struct segment_file *file,
+			  struct scan *scan, const struct cut *cut)
+{
+	struct part part;
+	int r;
+
+	if (cut && cut->count == 0)
+		return 0;
+	r = part_open(reader->directory, file, scan, &part);
+	if (r < 0 || !part.db)
+		return r;
+	if (cut) {
+		part.cut_end = scan->kind == KIND_INVOCATION ? cut->end : INT64_MIN;
+		part.cut_key = cut->key;
+		part.limit = (int64_t)cut->count;
+	}
+	r = stream(scan, &part);
+	sqlite3_close(part.db);
+	return r;
+}
+
+static int scan_all(const struct ledger_reader *reader, struct scan *scan)
+{
+	_cleanup_free_ struct segment_file *files = NULL;
+	_cleanup_free_ struct cut *cuts = NULL;
+	size_t count = 0;
+	int r = segment_list(reader->directory, false, &files, &count);
+
+	if (r == 0 && scan->query->last) {
+		cuts = calloc(count ? count : 1, sizeof(*cuts));
+		r = cuts ? plan_last(reader, files, count, scan, cuts)
+			 : ledger_fail(-ENOMEM, "ledger: out of memory");
+	}
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = stream_segment(reader, &files[i], scan, cuts ? &cuts[i] : NULL);
+	return ledger_edge(r);
+}
+
+int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *query,
+			    ledger_invocation_fn visit, void *user)
+{
+	struct scan scan = { .kind = KIND_INVOCATION,
+			     .query = query,
+			     .visit = visit_invocation,
+			     .visit_invocation = visit,
+			     .user = user };
+
+	return scan_all(r, &scan);
+}
+
+int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query,
+			  ledger_instance_fn visit, void *user)
+{
+	struct scan scan = { .kind = KIND_INSTANCE,
+			     .query = query,
+			     .visit = visit_instance,
+			     .visit_instance = visit,
+			     .user = user };
+
+	return scan_all(r, &scan);
+}
