@@ -143,6 +143,8 @@ static int serve(struct attacher *a, const struct attacher_request *request,
 		return on_ready(a);
 	case ATTACHER_OP_STOPPING:
 		notify_supervisor("STOPPING=1");
+		/* now, while the worker holds the lock: later it could be a successor's */
+		unlink(a->options->config->socket);
 		return 0;
 	case ATTACHER_OP_PING:
 		notify_supervisor("WATCHDOG=1");

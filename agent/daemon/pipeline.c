@@ -22,7 +22,6 @@ struct pipeline {
 	bool begun;	    /* a transaction is open */
 	bool snapshot;	    /* it wants every open instance's state */
 	bool restored_once; /* what an earlier agent left was looked at */
-	bool drop_foreign;  /* states of another boot or of pins now gone: to delete */
 	int sink_error;	    /* first one inside this batch */
 	int64_t now_realtime_ns;
 	uint64_t *foreign; /* uids to delete with the next commit */
@@ -120,7 +119,7 @@ static int on_restored(void *user, uint64_t uid, const void *blob, size_t size)
 	return note_foreign(r->p, uid);
 }
 
-/* Nothing to restore is no reason to look: the visitor of the first pass only. */
+/* The first pass wants the meta row alone. */
 static int skip_state(void *user, uint64_t uid, const void *blob, size_t size)
 {
 	(void)user, (void)uid, (void)blob, (void)size;
@@ -334,6 +333,7 @@ static int run_batch(struct pipeline *p, uint64_t now_ns, bool flush, int *ret_c
 
 static int step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns, bool flush)
 {
+	uint64_t commits = p->state.commits;
 	int count = 0, err;
 
 	if (p->state.degraded && now_ns < p->retry_ns)
@@ -345,7 +345,7 @@ static int step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns, bo
 		return err;
 	}
 	p->state.batches += count > 0;
-	if (p->state.degraded && p->state.commits > 0 && count > 0)
+	if (p->state.degraded && p->state.commits > commits)
 		say_recovered(p);
 	return count;
 }

@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The worker's loop. It owns the view of the kernel side, the pipeline to the ledger, the marks and
+ * the server; they meet only here.
+ */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/routes.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/agent.h"
+#include "daemon/attacher_protocol.h"
+#include "daemon/marks.h"
+#include "daemon/pipeline.h"
+#include "daemon/privileges.h"
+#include "http/server.h"
+
+#define MS 1000000ull
+#define BATCH_EVERY_NS (10 * MS) /* a transaction costs a sync: gather events for this long */
+#define LOOK_EVERY_NS (250 * MS) /* the ring wakes us; this is for gaps, and if it does not */
+#define HEARTBEAT_EVERY_NS (200 * MS)
+#define PING_EVERY_NS (2000 * MS)
+#define SWEEP_EVERY_NS (30000 * MS)
+#define RETAIN_EVERY_NS (60000 * MS)
+
+enum source { ON_EVENTS, ON_REQUESTS, ON_SIGNAL, ON_HTTP, ON_ATTACHER, SOURCES };
+
+struct worker {
+	const struct worker_options *options;
+	const struct agent_config *config;
+	int epoll, signals;
+	struct kern_view *view;
+	struct pipeline *pipeline;
+	struct marks *marks;
+	struct api *api;
+	struct http_server *http;
+	char boot_id[RECORD_BOOT_LEN];
+	uint64_t started_ns;
+	/* when each is due next, CLOCK_MONOTONIC */
+	uint64_t step_ns, marks_ns, http_ns, heartbeat_ns, ping_ns, sweep_ns, retain_ns;
+	uint64_t last_step_ns;
+	struct pipeline_state state; /* as last told through the API */
+	bool stop;
+};
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static int64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static int tell(struct worker *w, enum attacher_op op)
+{
+	struct attacher_request request = { .op = op };
+	struct attacher_reply reply;
+
+	return attacher_ask(w->options->socket, &request, &reply, NULL, 0);
+}
+
+/* ---- what the API asks ---- */
+
+static int on_sync(void *user)
+{
+	struct worker *w = user;
+
+	return pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+}
+
+static void on_each_instance(void *user, void (*visit)(void *, const struct instance_view *),
+			     void *visit_user)
+{
+	const struct worker *w = user;
+	const struct correlator *correlator = pipeline_correlator(w->pipeline);
+
+	if (correlator)
+		correlator_each(correlator, visit, visit_user);
+}
+
+static void on_health(void *user, struct api_health *ret_health)
+{
+	struct worker *w = user;
+	const struct correlator *correlator = pipeline_correlator(w->pipeline);
+	const struct marks_counters *marks = marks_counters(w->marks);
+
+	pipeline_state(w->pipeline, &w->state);
+	*ret_health = (struct api_health){
+		.version = ONCPU_VERSION,
+		.pid = w->options->agent_pid,
+		.uptime_ns = (int64_t)(monotonic_ns() - w->started_ns),
+		.host = w->config->host,
+		.boot_id = w->boot_id,
+		.ledger_directory = w->config->state_dir,
+		.ring_position = w->state.position,
+		.ring_committed = w->state.committed,
+		.commits = w->state.commits,
+		.failed_commits = w->state.failed_commits,
+		.last_commit_realtime_ns = w->state.last_commit_realtime_ns,
+		.degraded = w->state.reason,
+		.mark_requests = marks->requests,
+		.mark_objects = marks->objects,
+		.mark_sites = marks->sites,
+		.mark_failures = marks->failures,
+	};
+	kern_view_ring(w->view, &ret_health->ring_used_bytes, &ret_health->ring_bytes);
+	if (correlator)
+		ret_health->correlator = *correlator_counters(correlator);
+}
+
+static bool on_counter(void *user, unsigned i, const char **ret_name, uint64_t *ret_value)
+{
+	const struct worker *w = user;
+
+	if (i >= kern_counter_count())
+		return false;
+	*ret_name = kern_counter_name(i);
+	*ret_value = kern_view_counter(w->view, i);
+	return true;
+}
+
+/* ---- starting ---- */
+
+static int on_facts(void *user, const char *function, struct function_facts *ret_facts)
+{
+	return config_facts(user, function, ret_facts);
+}
+
+static int read_boot_id(char boot_id[RECORD_BOOT_LEN])
+{
+	_cleanup_file_ FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	size_t n = 0;
+	int c;
+
+	while (file && n < RECORD_BOOT_LEN - 1 && (c = fgetc(file)) != EOF && c != '\n')
+		if (c != '-')
+			boot_id[n++] = (char)c;
+	boot_id[n] = '\0';
+	if (n == RECORD_BOOT_LEN - 1)
+		return 0;
+	log_error("the boot id cannot be read from /proc/sys/kernel/random/boot_id");
+	return -EIO;
+}
+
+static int become_unprivileged(struct worker *w)
+{
+	const struct agent_config *config = w->config;
+	int err = privileges_drop(w->options->uid, w->options->gid);
+
+	if (err) {
+		log_error("privileges cannot be given up (user %s): %s", config->user,
+			  strerror(-err));
+		return err;
+	}
+	if (access(config->state_dir, R_OK | W_OK | X_OK) == 0)
+		return 0;
+	err = -errno;
+	log_error("user %s cannot reach the state directory %s: %s (let others search the "
+		  "directories above it, or choose another with --state-dir)",
+		  config->user, config->state_dir, strerror(-err));
+	return err;
+}
+
+static int open_view(struct worker *w, bool *ret_adopted)
+{
+	struct attacher_request request = { .op = ATTACHER_OP_DESCRIPTORS };
+	struct attacher_reply reply;
+	int fds[KERN_FD_COUNT];
+	int err = attacher_ask(w->options->socket, &request, &reply, fds, KERN_FD_COUNT);
+
+	if (err)
+		return err; /* the attacher has said why */
+	err = kern_view_open(fds, &w->view);
+	if (err) {
+		log_error("the kernel side cannot be read: %s", kern_error());
+		for (int i = 0; i < KERN_FD_COUNT; i++)
+			close(fds[i]);
+		return err;
+	}
+	*ret_adopted = reply.value != 0;
+	return 0;
+}
+
+static int open_pipeline(struct worker *w, bool adopted)
+{
+	const struct agent_config *config = w->config;
+	struct pipeline_config pipeline = {
+		.ledger = { .directory = config->state_dir,
+			    .retain_seconds = config->retention_seconds,
+			    .retain_bytes = config->retention_bytes },
+		.facts = on_facts,
+		.facts_user = (void *)config,
+		.view = w->view,
+		.adopted = adopted,
+	};
+	struct correlator_config *c = &pipeline.correlator;
+	int err = read_boot_id(w->boot_id);
+
+	if (err)
+		return err;
+	memcpy(c->host, config->host, sizeof(c->host));
+	memcpy(c->boot_id, w->boot_id, sizeof(c->boot_id));
+	c->realtime_offset_ns = realtime_ns() - (int64_t)monotonic_ns();
+	c->reorder_ns = config->reorder_ms * MS;
+	c->max_instances = config->max_instances;
+	return pipeline_open(&pipeline, &w->pipeline);
+}
+
+static int open_marks(struct worker *w)
+{
+	char error[CONFIG_ERROR_LEN];
+	int err = marks_new(w->options->socket, w->view, &w->marks);
+
+	if (err)
+		return err;
+	err = marks_attach_configured(w->marks, w->config, error);
+	if (err) {
+		log_error("%s", error);
+		return err;
+	}
+	/* from here on processes are stopped for us: be quick to let them go on */
+	kern_view_heartbeat(w->view, monotonic_ns());
+	err = marks_handle(w->marks, monotonic_ns());
+	return err < 0 ? err : marks_sweep(w->marks);
+}
+
+static int open_http(struct worker *w)
+{
+	struct api_config api = { .ledger_directory = w->config->state_dir,
+				  .user = w,
+				  .sync = on_sync,
+				  .each_instance = on_each_instance,
+				  .health = on_health,
+				  .counter = on_counter };
+	struct http_config http = { .max_connections = 256,
+				    .max_streams = 16,
+				    .idle_seconds = 30,
+				    .connection_memory = 32u << 10 };
+	int err = api_new(&api, &w->api);
+
+	if (err)
+		return err;
+	http.routes = api_routes(&http.route_count);
+	http.user = w->api;
+	err = http_server_new(&http, w->options->listen_fd, &w->http);
+	if (err)
+		log_error("the API cannot be served: %s", strerror(-err));
+	return err;
+}
+
+static int watch(struct worker *w, int fd, enum source source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u32 = source };
+
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_loop(struct worker *w)
+{
+	sigset_t wanted;
+	int err;
+
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGTERM);
+	sigaddset(&wanted, SIGINT);
+	sigaddset(&wanted, SIGHUP);
+	sigprocmask(SIG_BLOCK, &wanted, NULL);
+	w->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w->signals < 0 || w->epoll < 0)
+		return -errno;
+	err = watch(w, w->signals, ON_SIGNAL, EPOLLIN);
+	if (!err)
+		err = watch(w, w->options->socket, ON_ATTACHER, EPOLLIN | EPOLLRDHUP);
+	if (!err)
+		err = watch(w, kern_view_events_fd(w->view), ON_EVENTS, EPOLLIN | EPOLLET);
+	if (!err)
+		err = watch(w, kern_view_requests_fd(w->view), ON_REQUESTS, EPOLLIN | EPOLLET);
+	return err ? err : watch(w, http_server_fd(w->http), ON_HTTP, EPOLLIN);
+}
+
+static int start(struct worker *w)
+{
+	bool adopted = false;
+	int err = become_unprivileged(w);
+
+	if (!err)
+		err = open_view(w, &adopted);
+	if (!err)
+		err = open_pipeline(w, adopted);
+	if (!err)
+		err = open_marks(w);
+	if (!err)
+		err = open_http(w);
+	if (!err)
+		err = open_loop(w);
+	if (err)
+		return err;
+	pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+	log_info("ready: %s the kernel side in %s, ledger in %s, API on %s",
+		 adopted ? "took over" : "loaded", w->config->pin_dir, w->config->state_dir,
+		 w->config->socket);
+	return tell(w, ATTACHER_OP_READY);
+}
+
+/* ---- running ---- */
+
+static void reload(struct worker *w)
+{
+	_cleanup_free_ struct agent_config *fresh = malloc(sizeof(*fresh));
+	char error[CONFIG_ERROR_LEN];
+
+	w->retain_ns = 0;
+	if (!fresh || !w->config->config_path[0])
+		return;
+	config_defaults(fresh);
+	if (config_read(fresh, w->config->config_path, error)) {
+		log_error("not reloaded: %s", error);
+		return;
+	}
+	log_set_level(fresh->log_level);
+	log_info("log level and retention looked at; other changes take a restart");
+}
+
+static void on_signal(struct worker *w)
+{
+	struct signalfd_siginfo info;
+
+	while (read(w->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(w);
+		else
+			w->stop = true;
+	}
+}
+
+static bool due(uint64_t *deadline, uint64_t now, uint64_t every)
+{
+	if (now < *deadline)
+		return false;
+	*deadline = now + every;
+	return true;
+}
+
+static void step(struct worker *w, uint64_t now)
+{
+	int count = pipeline_step(w->pipeline, now, realtime_ns());
+
+	w->last_step_ns = now;
+	w->step_ns = now + (count > 0 ? BATCH_EVERY_NS : LOOK_EVERY_NS);
+	if (count == PIPELINE_BATCH)
+		w->step_ns = now;
+}
+
+/* What is due by the clock. -EPIPE: the attacher is gone. */
+static int on_time(struct worker *w, uint64_t now)
+{
+	int err = 0;
+
+	if (due(&w->heartbeat_ns, now, HEARTBEAT_EVERY_NS))
+		kern_view_heartbeat(w->view, now);
+	if (due(&w->marks_ns, now, LOOK_EVERY_NS)) {
+		err = marks_handle(w->marks, now);
+		if (err > 0)
+			w->marks_ns = now + BATCH_EVERY_NS;
+	}
+	if (now >= w->step_ns)
+		step(w, now);
+	if (due(&w->http_ns, now, LOOK_EVERY_NS) && http_server_run(w->http) > 0)
+		w->http_ns = now;
+	if (err >= 0 && due(&w->ping_ns, now, PING_EVERY_NS))
+		err = tell(w, ATTACHER_OP_PING);
+	if (err >= 0 && due(&w->sweep_ns, now, SWEEP_EVERY_NS))
+		err = marks_sweep(w->marks);
+	if (due(&w->retain_ns, now, RETAIN_EVERY_NS) &&
+	    pipeline_retain(w->pipeline, realtime_ns()) < 0)
+		log_warning("old ledger segments cannot be removed: %s", ledger_error());
+	return err < 0 ? err : 0;
+}
+
+static int wait_ms(const struct worker *w, uint64_t now)
+{
+	const uint64_t deadlines[] = { w->step_ns, w->marks_ns, w->http_ns, w->heartbeat_ns,
+				       w->ping_ns };
+	uint64_t first = deadlines[0];
+
+	for (size_t i = 1; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
+		if (deadlines[i] < first)
+			first = deadlines[i];
+	return first <= now ? 0 : (int)((first - now + MS - 1) / MS);
+}
+
+static int on_event(struct worker *w, enum source source, uint64_t now)
+{
+	switch (source) {
+	case ON_EVENTS:
+		/* at once after a quiet time, gathered otherwise */
+		if (w->step_ns > w->last_step_ns + BATCH_EVERY_NS)
+			w->step_ns = w->last_step_ns + BATCH_EVERY_NS;
+		return 0;
+	case ON_REQUESTS:
+		w->marks_ns = now;
+		return 0;
+	case ON_SIGNAL:
+		on_signal(w);
+		return 0;
+	case ON_HTTP:
+		w->http_ns = now;
+		return 0;
+	default: /* between exchanges the attacher has nothing to say but its end */
+		return -EPIPE;
+	}
+}
+
+static int run(struct worker *w)
+{
+	struct epoll_event events[SOURCES];
+	int err = 0;
+
+	w->sweep_ns = monotonic_ns() + SWEEP_EVERY_NS;
+	while (!err && !w->stop) {
+		uint64_t now = monotonic_ns();
+		int n = epoll_wait(w->epoll, events, SOURCES, wait_ms(w, now));
+
+		now = monotonic_ns();
+		for (int i = 0; i < n && !err; i++)
+			err = on_event(w, (enum source)events[i].data.u32, now);
+		if (!err)
+			err = on_time(w, now);
+	}
+	return err;
+}
+
+/* ---- stopping ---- */
+
+/* Ends in order: nobody is stopped for us any more, all that happened is stored. */
+static int stop(struct worker *w)
+{
+	uint64_t reorder_ns = w->config->reorder_ms * MS;
+	int err;
+
+	tell(w, ATTACHER_OP_STOPPING);
+	http_server_free(&w->http);
+	kern_view_heartbeat(w->view, 0);
+	for (int i = 0; i < 64 && marks_handle(w->marks, monotonic_ns()) > 0; i++)
+		;
+	err = pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+	/* What an event's gap waits for comes within the reorder time or never. */
+	if (!err) {
+		nanosleep(&(struct timespec){ .tv_sec = (time_t)(reorder_ns / 1000000000u),
+					      .tv_nsec = (long)(reorder_ns % 1000000000u) },
+			  NULL);
+		err = pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+	}
+	if (!err && w->options->unpin)
+		err = pipeline_finish(w->pipeline, monotonic_ns(), realtime_ns());
+	if (err)
+		log_error("stopped with events not yet stored: they stay in the kernel's ring (%s) "
+			  "for "
+			  "the next start",
+			  w->config->pin_dir);
+	return err;
+}
+
+int worker_run(const struct worker_options *options)
+{
+	struct worker w = { .options = options,
+			    .config = options->config,
+			    .epoll = -EBADF,
+			    .signals = -EBADF,
+			    .started_ns = monotonic_ns() };
+	bool started;
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	err = start(&w);
+	started = err == 0;
+	if (started)
+		err = run(&w);
+	if (started && !err) {
+		err = stop(&w);
+	} else if (started) {
+		kern_view_heartbeat(w.view, 0); /* nobody could continue who is stopped now */
+		log_error(
+			"the attacher is gone (%s); the kernel goes on accounting: start the agent "
+			"again",
+			strerror(-err));
+		http_server_free(&w.http);
+		api_free(&w.api);
+		if (w.marks)
+			marks_free(&w.marks);
+		pipeline_close(&w.pipeline);
+		kern_view_close(&w.view);
+		cleanup_fd(&w.signals);
+		cleanup_fd(&w.epoll);
+		close(options->socket);
+		return err != 0;
+	}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The unprivileged half of the agent: reads the kernel's ring, correlates, stores, serves, and
+ * parses whatever comes from outside. One thread, one epoll loop (and producers of long answers).
+ */
+#ifndef ONCPU_DAEMON_WORKER_H
+#define ONCPU_DAEMON_WORKER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "daemon/config.h"
+
+struct worker_options {
+	const struct agent_config *config; /* borrowed */
+	int socket;    /* to the attacher; owned from here on, like the next one */
+	int listen_fd; /* of the API */
+	uid_t uid;     /* whom to become */
+	gid_t gid;
+	pid_t agent_pid; /* the attacher's */
+	bool unpin;	 /* no event will follow a clean stop: give up on gaps then */
+};
+
+/* Runs until a signal or until the attacher is gone. The process's exit code. */
+int worker_run(const struct worker_options *options);
+
+#endif
