@@ -171,7 +171,7 @@ static int conditions(const struct scan *scan, bool newest_first, char *buffer, 
 	snprintf(where, sizeof(where), "%srecord_key BETWEEN ?1 AND ?2%s%s%s", by_end ? "+" : "",
 		 by_end ? " AND end_realtime_ns>=?3 AND end_realtime_ns<=?4 "
 			  "AND (end_realtime_ns>?5 OR +record_key>=?6)"
-			: " AND record_key>=?6 AND end_realtime_ns BETWEEN ?3 AND ?4",
+			: " AND end_realtime_ns BETWEEN ?3 AND ?4",
 		 query->function ? " AND function=?7" : "",
 		 query->id && invocations ? " AND id=?8" : "");
 	n = snprintf(buffer, size, " %s WHERE %s ORDER BY %s LIMIT ?9",
@@ -187,8 +187,12 @@ static void bind(sqlite3_stmt *st, const struct scan *scan, const struct part *p
 	const struct ledger_query *query = scan->query;
 	int64_t since = query->since_realtime_ns ? query->since_realtime_ns : INT64_MIN;
 	int64_t until = query->until_realtime_ns ? query->until_realtime_ns - 1 : INT64_MAX;
+	bool by_end = scan->kind == KIND_INVOCATION && query->function;
 
-	sqlite3_bind_int64(st, 1, part->low_key);
+	/* One lower bound only: SQLite seeks to the first that it sees and filters by the others.
+	 */
+	sqlite3_bind_int64(st, 1,
+			   by_end || part->low_key > part->cut_key ? part->low_key : part->cut_key);
 	sqlite3_bind_int64(st, 2, part->high_key);
 	sqlite3_bind_int64(st, 3, since > part->cut_end ? since : part->cut_end);
 	sqlite3_bind_int64(st, 4, until);
@@ -317,7 +321,8 @@ static int stream_segment(const struct ledger_reader *reader, const struct segme
 	if (r < 0 || !part.db)
 		return r;
 	if (cut) {
-		part.cut_end = scan->kind == KIND_INVOCATION ? cut->end : INT64_MIN;
+		if (scan->kind == KIND_INVOCATION && scan->query->function)
+			part.cut_end = cut->end;
 		part.cut_key = cut->key;
 		part.limit = (int64_t)cut->count;
 	}
