@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -33,9 +34,11 @@ static inline int make_directory(void **state)
 
 static inline int remove_directory(void **state)
 {
-	DIR *dir = opendir(*state);
 	struct dirent *entry;
+	DIR *dir;
 
+	umount2(*state, MNT_DETACH); /* what a failed test of a full disk left mounted */
+	dir = opendir(*state);
 	while (dir && (entry = readdir(dir)))
 		unlinkat(dirfd(dir), entry->d_name, 0);
 	if (dir)
