@@ -78,15 +78,21 @@ static void test_ledger_garbage_header(void **state)
 	free(c.records);
 }
 
+/* Too large for a full check at every start, and only its last page is gone. */
 static void test_ledger_cut_short(void **state)
 {
 	char path[PATH_MAX];
+	struct ledger *l;
 	struct stat st;
 
 	fill_two_hours(state);
+	l = open_ledger(*state, NULL);
+	assert_int_equal(commit_records(l, T0, 2001, 60000, "f"), 0);
+	ledger_close(&l);
 	path_of(path, state, SEGMENT);
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(truncate(path, st.st_size / 2), 0);
+	assert_true(st.st_size > 8 << 20);
+	assert_int_equal(truncate(path, st.st_size - 4096), 0);
 	check_set_aside(state, SEGMENT ".corrupt-1");
 }
 
