@@ -11,6 +11,7 @@
 struct reading {
 	u64 total, run_delay, voluntary, involuntary, steal, bound;
 	u32 running_elsewhere, flags, live, own_cpu;
+	bool unsettled; /* look at the task itself, whatever the slot says */
 };
 
 /* One CPU's share of a reading. Added only if the slot did not move while it was computed. */
@@ -103,7 +104,8 @@ static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slo
 		   bpf_core_read(&clock, sizeof(clock), &rq->clock) ||
 		   bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task)))
 		count(COUNT_reads_failed);
-	if (hidden_check && curr && curr != s.task)
+	if (hidden_check && curr &&
+	    (curr != s.task || (s.instance != instance + 1 && (own || r->unsettled))))
 		share_stale(h, &s, cpu, instance, curr, d + (s64)(clock - clock_task));
 	else if (s.instance == instance + 1)
 		share_running(h, &s, d, clock, clock_task, delay);
@@ -163,6 +165,7 @@ __noinline int read_instance(u32 index, struct reading *r)
 
 	if (!in || !r)
 		return 0;
+	r->unsettled = in->flags & ONCPU_INSTANCE_UNSETTLED;
 	t0 = bpf_ktime_get_ns();
 	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
 		if (c >= cpus)
@@ -236,7 +239,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	}
 	id = bpf_get_current_pid_tgid();
 	e->kind = said->kind;
-	e->flags = said->flags | r->flags | in->flags;
+	e->flags = said->flags | r->flags | (in->flags & ~ONCPU_INSTANCE_UNSETTLED);
 	if (in->once_flags)
 		e->flags |= __sync_fetch_and_and(&in->once_flags, 0);
 	e->uid = in->uid;

@@ -160,6 +160,8 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 	t->tid = tid;
 	t->tgid = task->tgid;
 	t->cpu = ~0u;
+	if (task->on_cpu)
+		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_UNSETTLED);
 	t->last_ns = baseline ? task->se.sum_exec_runtime : 0;
 	t->run_delay = baseline ? task->sched_info.run_delay : 0;
 	t->voluntary = baseline ? task->nvcsw : 0;

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/perf_event.h>
 
 #include "kern/kern_internal.h"
 #include "oncpu.skel.h" /* after the ABI, whose structs it names */
@@ -31,27 +33,49 @@ static int pin_name(const struct kern_owner *o, const char *what, int fd, uint64
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
+static int uprobe_type(void)
+{
+	FILE *f = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
+	int type = -ENOENT;
+
+	if (!f)
+		return -ENOENT;
+	if (fscanf(f, "%d", &type) != 1)
+		type = -ENOENT;
+	fclose(f);
+	return type;
+}
+
+/* By hand rather than through libbpf, whose link would keep the perf event's descriptor open in this
+ * process for good: here the pin alone holds the attachment. */
 static int attach_uprobe(struct bpf_program *program, int fd, uint64_t offset, uint64_t cookie,
 			 const char *pin)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, options, .bpf_cookie = cookie);
-	struct bpf_link *link;
+	LIBBPF_OPTS(bpf_link_create_opts, options, .perf_event.bpf_cookie = cookie);
+	struct perf_event_attr attr = { .size = sizeof(attr), .config2 = offset };
+	int type = uprobe_type(), event, link, error = 0;
 	char path[64];
-	int error;
 
 	if (!access(pin, F_OK))
 		return 0; /* by this agent or an earlier one */
+	if (type < 0)
+		return kern_fail(type, "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &options);
-	if (!link)
-		return kern_fail(-errno, "cannot attach to offset 0x%llx: %s",
+	attr.type = (uint32_t)type;
+	attr.config1 = (uint64_t)(uintptr_t)path;
+	event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (event < 0)
+		return kern_fail(-errno, "cannot make a uprobe at offset 0x%llx: %s",
 				 (unsigned long long)offset, strerror(errno));
-	error = bpf_link__pin(link, pin);
-	if (error)
-		kern_fail(error, "cannot pin %s: %s", pin, strerror(-error));
-	else
-		bpf_link__disconnect(link);
-	bpf_link__destroy(link);
+	link = bpf_link_create(bpf_program__fd(program), event, BPF_PERF_EVENT, &options);
+	if (link < 0)
+		error = kern_fail(link, "cannot attach to offset 0x%llx: %s",
+				  (unsigned long long)offset, strerror(-link));
+	else if (bpf_obj_pin(link, pin))
+		error = kern_fail(-errno, "cannot pin %s: %s", pin, strerror(errno));
+	if (link >= 0)
+		close(link);
+	close(event);
 	return error;
 }
 

@@ -247,9 +247,14 @@ static int attach_stub(struct kern_owner *o, const struct hook *h)
 	if (!link)
 		return -errno;
 	error = bpf_link__pin(link, path);
+	if (error) {
+		bpf_link__destroy(link);
+		return error;
+	}
+	close(bpf_link__fd(link)); /* the pin alone holds it; destroy leaves a disconnected one's open */
 	bpf_link__disconnect(link);
 	bpf_link__destroy(link);
-	return error;
+	return 0;
 }
 
 static int attach_hooks(struct kern_owner *o)

@@ -137,9 +137,13 @@ enum oncpu_instance_state {
 
 #define ONCPU_INSTANCE_BITS 20u /* uid = birth number << bits | slot index */
 
+/* A thread joined in mid-slice: a slot may show its task and not know that it is ours. Never in an
+ * event; cleared by the agent once every CPU has switched. */
+#define ONCPU_INSTANCE_UNSETTLED (1u << 31)
+
 struct oncpu_instance {
 	oncpu_u32 state;
-	oncpu_u32 flags; /* ONCPU_EVF_TREE, _HELD, _ADOPTED: of the whole life */
+	oncpu_u32 flags; /* ONCPU_EVF_TREE, _HELD, _ADOPTED of the whole life; ONCPU_INSTANCE_UNSETTLED */
 	oncpu_u64 uid;
 	oncpu_u64 cgroup_id;
 	oncpu_u64 events;     /* number of the last event */

@@ -29,7 +29,7 @@
 
 #define PIN_DIR "/sys/fs/bpf/oncpu-test"
 #define CGROUP "oncpu-test-1"
-#define MAX_EVENTS (1 << 20)
+#define MAX_EVENTS (1 << 17)
 
 struct fixture {
 	struct kern_owner *owner;
