@@ -137,4 +137,5 @@ clean:
 help:
 	$(Q)sed -n '2,5s/^# *//p' Makefile
 
+-include tests/unit/rules.mk
 -include $(shell find $(B)/obj $(B)/unit $(B)/bpf $(B)/bench -name '*.d' 2>/dev/null)

@@ -504,14 +504,15 @@ int worker_run(const struct worker_options *options)
 			"the attacher is gone (%s); the kernel goes on accounting: start the agent "
 			"again",
 			strerror(-err));
-		http_server_free(&w.http);
-		api_free(&w.api);
-		if (w.marks)
-			marks_free(&w.marks);
-		pipeline_close(&w.pipeline);
-		kern_view_close(&w.view);
-		cleanup_fd(&w.signals);
-		cleanup_fd(&w.epoll);
-		close(options->socket);
-		return err != 0;
 	}
+	http_server_free(&w.http);
+	api_free(&w.api);
+	if (w.marks)
+		marks_free(&w.marks);
+	pipeline_close(&w.pipeline);
+	kern_view_close(&w.view);
+	cleanup_fd(&w.signals);
+	cleanup_fd(&w.epoll);
+	close(options->socket);
+	return err != 0;
+}
