@@ -51,29 +51,7 @@ static int create_file(const char *path)
 	return 0;
 }
 
-/* Without a WAL to complete it, a file must be as long as its header says. */
-static int check_length(const char *path)
-{
-	unsigned char head[32];
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	uint64_t page, pages;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return ledger_fail(-errno, "ledger: cannot open %s: %s", path, strerror(errno));
-	if (st.st_size == 0 || segment_has_wal(path))
-		return 0;
-	if (pread(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
-		return ledger_fail(-EUCLEAN, "ledger: %s is cut short", path);
-	page = (uint64_t)head[16] << 8 | head[17];
-	page = page == 1 ? 65536 : page;
-	pages = (uint64_t)head[28] << 24 | head[29] << 16 | head[30] << 8 | head[31];
-	if ((uint64_t)st.st_size < page * pages)
-		return ledger_fail(-EUCLEAN, "ledger: %s is cut short", path);
-	return 0;
-}
-
-/* A full check of a large segment takes seconds; that of a small one is free. */
+/* SQLite sees a bad header or length by itself; a full check of a large segment takes seconds. */
 static int check_small(sqlite3 *db, const char *path)
 {
 	sqlite3_stmt *st = NULL;
@@ -115,8 +93,6 @@ int database_open_write(const char *path, bool create, sqlite3 **ret_db)
 	sqlite3 *db = NULL;
 	int r = create ? create_file(path) : 0, rc;
 
-	if (r == 0)
-		r = check_length(path);
 	if (r < 0)
 		return r;
 	rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);

@@ -158,7 +158,7 @@ struct ledger_reader {
 /* The key of a function's name in a segment; *ret_key is -1 when the segment has none. */
 int read_function_key(sqlite3 *db, const char *function, int64_t *ret_key);
 
-/* ---- write.c ---- */
+/* ---- open.c, write.c ---- */
 enum statement {
 	ST_TEXT_FIND,
 	ST_TEXT_ADD,
@@ -202,5 +202,11 @@ struct ledger {
 	struct names *names;
 	struct rollup *rollup;
 };
+
+/* Closes the segment being written, if any, and begins that of `hour`. On failure all is as before.
+ */
+int ledger_begin_segment(struct ledger *l, int64_t hour);
+/* The segment turned out damaged while it was written: sets it aside; none is open afterwards. */
+int ledger_leave_corrupt(struct ledger *l);
 
 #endif

@@ -96,6 +96,17 @@ static void test_ledger_cut_short(void **state)
 	check_set_aside(state, SEGMENT ".corrupt-1");
 }
 
+/* Less than a header is left. */
+static void test_ledger_cut_to_a_stub(void **state)
+{
+	char path[PATH_MAX];
+
+	fill_two_hours(state);
+	path_of(path, state, SEGMENT);
+	assert_int_equal(truncate(path, 50), 0);
+	check_set_aside(state, SEGMENT ".corrupt-1");
+}
+
 static void test_ledger_spoilt_page(void **state)
 {
 	char path[PATH_MAX];
@@ -521,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_ledger_garbage_header),
 		TEST(test_ledger_cut_short),
+		TEST(test_ledger_cut_to_a_stub),
 		TEST(test_ledger_spoilt_page),
 		TEST(test_ledger_damaged_twice),
 		TEST(test_ledger_damage_while_writing),
