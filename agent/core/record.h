@@ -3,8 +3,8 @@
  * The two records that oncpu keeps: oncpu.invocation/1 and oncpu.instance/1, as C structs.
  *
  * Plain values without pointers, so that a record can be copied, stored and compared. All times are
- * integer nanoseconds. `*_realtime_ns` are CLOCK_REALTIME (ns since the epoch), everything else is a
- * duration or a count. Written as JSON by record_json.h, stored by agent/ledger.
+ * integer nanoseconds. `*_realtime_ns` are CLOCK_REALTIME (ns since the epoch), everything else is
+ * a duration or a count. Written as JSON by record_json.h, stored by agent/ledger.
  */
 #ifndef ONCPU_CORE_RECORD_H
 #define ONCPU_CORE_RECORD_H
@@ -14,9 +14,9 @@
 
 #include "oncpu/abi.h"
 
-#define RECORD_HOST_LEN 65	/* host name bytes, NUL included */
-#define RECORD_BOOT_LEN 33	/* boot id, 32 hex digits + NUL */
-#define RECORD_INSTANCE_LEN 96	/* instance name, NUL included */
+#define RECORD_HOST_LEN 65     /* host name bytes, NUL included */
+#define RECORD_BOOT_LEN 33     /* boot id, 32 hex digits + NUL */
+#define RECORD_INSTANCE_LEN 96 /* instance name, NUL included */
 #define RECORD_VERSION_LEN 32
 
 /*
@@ -24,33 +24,37 @@
  * Each has one name (record_flag_name) and one line of prose (record_flag_help); append only.
  */
 enum record_flag {
-	RECORD_FLAG_DONE_WITHOUT_START,	 /* a report_done with no invocation open: its CPU stayed in between */
-	RECORD_FLAG_START_TWICE,	 /* receive_start came again on a started instance */
-	RECORD_FLAG_START_BEFORE_DONE,	 /* the next start came before done: closed by it */
-	RECORD_FLAG_DONE_TWICE,		 /* report_done came again after this invocation's end */
-	RECORD_FLAG_ID_REUSED,		 /* the id was used before by this instance */
-	RECORD_FLAG_EXIT_IN_INVOCATION,	 /* the instance ended in mid-invocation */
-	RECORD_FLAG_CHILD_MARK,		 /* start and end came from different processes */
-	RECORD_FLAG_THREAD_RACE,	 /* start and end came from different threads of one process */
-	RECORD_FLAG_OUT_OF_ORDER,	 /* events arrived out of order and were sorted */
-	RECORD_FLAG_EVENTS_LOST,	 /* a gap in the event numbers: accounts merged, no time lost */
-	RECORD_FLAG_MARKS_LOST,		 /* a gap in the mark numbers: marks nobody saw */
-	RECORD_FLAG_AGENT_STARTED_MID,	 /* the agent started inside this invocation or instance's life */
-	RECORD_FLAG_ADOPTED,		 /* threads existed before they were tracked */
-	RECORD_FLAG_STALE_SLOT,		 /* a stale slot was put right at a boundary */
-	RECORD_FLAG_TORN_READ,		 /* a slot could not be read whole; the bound covers it */
-	RECORD_FLAG_MOVED,		 /* a thread moved between instances */
-	RECORD_FLAG_UNTRACKED_THREADS,	 /* thread table full: some CPU is missing */
-	RECORD_FLAG_ID_TRUNCATED,	 /* the id was longer than 64 bytes */
-	RECORD_FLAG_ID_UNREADABLE,	 /* the id could not be read */
-	RECORD_FLAG_ID_NOT_TEXT,	 /* the id has control characters or is not UTF-8 (escaped in JSON) */
-	RECORD_FLAG_ID_MISSING,		 /* no id was given; one was derived */
-	RECORD_FLAG_NAME_MISMATCH,	 /* the mark named another function than the configuration */
+	RECORD_FLAG_DONE_WITHOUT_START, /* a report_done with no invocation open: its CPU stayed in
+					   between */
+	RECORD_FLAG_START_TWICE,	/* receive_start came again on a started instance */
+	RECORD_FLAG_START_BEFORE_DONE,	/* the next start came before done: closed by it */
+	RECORD_FLAG_DONE_TWICE,		/* report_done came again after this invocation's end */
+	RECORD_FLAG_ID_REUSED,		/* the id was used before by this instance */
+	RECORD_FLAG_EXIT_IN_INVOCATION, /* the instance ended in mid-invocation */
+	RECORD_FLAG_CHILD_MARK,		/* start and end came from different processes */
+	RECORD_FLAG_THREAD_RACE,  /* start and end came from different threads of one process */
+	RECORD_FLAG_OUT_OF_ORDER, /* events arrived out of order and were sorted */
+	RECORD_FLAG_EVENTS_LOST,  /* a gap in the event numbers: accounts merged, no time lost */
+	RECORD_FLAG_MARKS_LOST,	  /* a gap in the mark numbers: marks nobody saw */
+	RECORD_FLAG_AGENT_STARTED_MID, /* the agent started inside this invocation or instance's
+					  life */
+	RECORD_FLAG_ADOPTED,	       /* threads existed before they were tracked */
+	RECORD_FLAG_STALE_SLOT,	       /* a stale slot was put right at a boundary */
+	RECORD_FLAG_TORN_READ,	       /* a slot could not be read whole; the bound covers it */
+	RECORD_FLAG_MOVED,	       /* a thread moved between instances */
+	RECORD_FLAG_UNTRACKED_THREADS, /* thread table full: some CPU is missing */
+	RECORD_FLAG_ID_TRUNCATED,      /* the id was longer than 64 bytes */
+	RECORD_FLAG_ID_UNREADABLE,     /* the id could not be read */
+	RECORD_FLAG_ID_NOT_TEXT, /* the id has control characters or is not UTF-8 (escaped in JSON)
+				  */
+	RECORD_FLAG_ID_MISSING,	 /* no id was given; one was derived */
+	RECORD_FLAG_NAME_MISMATCH, /* the mark named another function than the configuration */
 	RECORD_FLAG_NAME_TRUNCATED,
-	RECORD_FLAG_NEGATIVE_SPLIT,	 /* concurrent boundaries crossed: a part came out negative, kept signed in the neighbour */
-	RECORD_FLAG_INVOKE_WITHOUT_START,/* the first trigger was an invoke: init ended there */
-	RECORD_FLAG_CONTINUES,		 /* goes on from an invocation ended in mid-handler */
-	RECORD_FLAG_NO_SLOT,		 /* reserved: instance table full */
+	RECORD_FLAG_NEGATIVE_SPLIT, /* concurrent boundaries crossed: a part came out negative, kept
+				       signed in the neighbour */
+	RECORD_FLAG_INVOKE_WITHOUT_START, /* the first trigger was an invoke: init ended there */
+	RECORD_FLAG_CONTINUES,		  /* goes on from an invocation ended in mid-handler */
+	RECORD_FLAG_NO_SLOT,		  /* reserved: instance table full */
 	RECORD_FLAG_COUNT
 };
 
@@ -85,7 +89,8 @@ struct invocation_record {
 	int64_t start_realtime_ns, end_realtime_ns;
 	int64_t wall_ns, cpu_ns; /* start to end: invocation and after_response together */
 	int64_t cpu_error_bound_ns;
-	int64_t init_wall_ns, init_cpu_ns; /* first record of an instance, else -1 (JSON null object) */
+	int64_t init_wall_ns,
+		init_cpu_ns; /* first record of an instance, else -1 (JSON null object) */
 	int64_t after_response_wall_ns, after_response_cpu_ns;
 	int64_t between_wall_ns, between_cpu_ns;
 	int64_t freeze_count, freeze_wall_ns, freeze_cpu_ns;
@@ -99,8 +104,8 @@ struct invocation_record {
 	struct record_billed billed[RECORD_MAX_BILLED];
 };
 
-/* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the ledger
- * alone: init + invocations + freeze + between + last_between = total. */
+/* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the
+ * ledger alone: init + invocations + freeze + between + last_between = total. */
 struct instance_record {
 	uint64_t sequence;
 	char host[RECORD_HOST_LEN];
@@ -112,7 +117,8 @@ struct instance_record {
 	uint64_t flags;
 	int64_t start_realtime_ns, end_realtime_ns;
 	int64_t total_cpu_ns; /* K at exit */
-	int64_t init_cpu_ns, invocations_cpu_ns, freeze_cpu_ns, between_cpu_ns; /* sums; between includes the last */
+	int64_t init_cpu_ns, invocations_cpu_ns, freeze_cpu_ns,
+		between_cpu_ns;				   /* sums; between includes the last */
 	int64_t last_between_wall_ns, last_between_cpu_ns; /* after its last invocation */
 	int64_t invocations;
 	int64_t unmatched; /* boundaries that fitted no state */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Writes records as one line of JSON (no newline), through the bounded writer of base/json_writer.h.
- * Field names are the contract oncpu.invocation/1 and oncpu.instance/1: never renamed.
+ * Writes records as one line of JSON (no newline), through the bounded writer of
+ * base/json_writer.h. Field names are the contract oncpu.invocation/1 and oncpu.instance/1: never
+ * renamed.
  */
 #ifndef ONCPU_CORE_RECORD_JSON_H
 #define ONCPU_CORE_RECORD_JSON_H
@@ -15,7 +16,8 @@
 int invocation_record_json(const struct invocation_record *record, char *buffer, size_t size);
 int instance_record_json(const struct instance_record *record, char *buffer, size_t size);
 /* "host-bootid8-sequence"; 0 or -ENOSPC. */
-int record_id_format(const char *host, const char *boot_id, uint64_t sequence, char *buffer, size_t size);
+int record_id_format(const char *host, const char *boot_id, uint64_t sequence, char *buffer,
+		     size_t size);
 /* RFC 3339 UTC with nine decimals. */
 int realtime_format(int64_t realtime_ns, char *buffer, size_t size);
 

@@ -203,8 +203,8 @@ struct ledger {
 	struct rollup *rollup;
 };
 
-/* Closes the segment being written, if any, and begins that of `hour`. On failure all is as before.
- */
+/* Closes the segment being written, if any, and begins that of `hour`. After a failure
+ * the old one is still open, or none is. */
 int ledger_begin_segment(struct ledger *l, int64_t hour);
 /* The segment turned out damaged while it was written: sets it aside; none is open afterwards. */
 int ledger_leave_corrupt(struct ledger *l);

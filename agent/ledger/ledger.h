@@ -4,9 +4,9 @@
  *
  * One segment file an hour (by the hour of the commit, UTC): DIR/ledger-YYYYMMDDTHH.db, WAL,
  * synchronous FULL, with the records, a per-minute roll-up, the state of the open instances and the
- * meta row, all written in one transaction per batch. The first transaction of a new segment carries the
- * whole open state, so the newest segment alone is enough to go on. Closed segments never change.
- * The format: schema.c (tables), segment.c (file names).
+ * meta row, all written in one transaction per batch. The first transaction of a new segment
+ * carries the whole open state, so the newest segment alone is enough to go on. Closed segments
+ * never change. The format: schema.c (tables), segment.c (file names).
  */
 #ifndef ONCPU_LEDGER_LEDGER_H
 #define ONCPU_LEDGER_LEDGER_H
@@ -33,30 +33,39 @@ const char *ledger_error(void);
  * NAME.corrupt-<n> and kept, a fresh one is begun; *ret_set_aside says so.
  * 0, -EACCES, -ENOSPC, -EIO, -EPROTO (a schema newer than this program), -EBUSY (another writer).
  */
-int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, bool *ret_set_aside);
+int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger,
+		bool *ret_set_aside);
 void ledger_close(struct ledger **ledger);
 
 /* What the last commit left: state to restore, and meta. Visits each open instance's blob.
- * A ledger without any commit gives a meta of zeros. What `visit` returns but 0 ends it and is returned. */
+ * A ledger without any commit gives a meta of zeros. What `visit` returns but 0 ends it and is
+ * returned. */
 struct ledger_meta {
 	char boot_id[RECORD_BOOT_LEN];
-	uint64_t sequence;     /* last record sequence given */
+	uint64_t sequence;	/* last record sequence given */
 	uint64_t ring_position; /* consumer position committed with it */
 };
 int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta,
-		   int (*visit)(void *user, uint64_t uid, const void *blob, size_t size), void *user);
+		   int (*visit)(void *user, uint64_t uid, const void *blob, size_t size),
+		   void *user);
 
-/* One batch = one transaction. begin picks the segment by now_realtime_ns; needs_snapshot says that a
- * new segment was begun and that every open instance's state must be put, not the dirty ones alone. */
+/* One batch = one transaction. begin picks the segment by now_realtime_ns; needs_snapshot says that
+ * a new segment was begun and that every open instance's state must be put, not the dirty ones
+ * alone. */
 int ledger_begin(struct ledger *l, int64_t now_realtime_ns, bool *ret_needs_snapshot);
-/* Same boot and sequence again: ignored, also when it was committed to an older segment. For that, a boot's
- * sequences must be put in ascending order from batch to batch. Below 2^40. After an error roll back. */
+/* Same boot and sequence again: ignored, also when it was committed to an older segment. For that,
+ * a boot's sequences must be put in ascending order from batch to batch. Below 2^40. After an error
+ * roll back. */
 int ledger_put_invocation(struct ledger *l, const struct invocation_record *record);
 int ledger_put_instance(struct ledger *l, const struct instance_record *record);
-int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob, size_t size); /* size 0 deletes */
-int ledger_commit(struct ledger *l, const struct ledger_meta *meta); /* 0, -ENOSPC, -EIO: rolled back, nothing half done */
+int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob,
+		     size_t size); /* size 0 deletes */
+int ledger_commit(
+	struct ledger *l,
+	const struct ledger_meta *meta); /* 0, -ENOSPC, -EIO: rolled back, nothing half done */
 void ledger_rollback(struct ledger *l);
-/* Unlinks whole segments past the limits, never the one being written. Returns segments removed or -errno. */
+/* Unlinks whole segments past the limits, never the one being written. Returns segments removed or
+ * -errno. */
 int ledger_retain(struct ledger *l, int64_t now_realtime_ns);
 
 /* Reading, from any process, writer running or not. */
@@ -72,10 +81,13 @@ struct ledger_query {
 typedef int (*ledger_invocation_fn)(void *user, const struct invocation_record *record);
 typedef int (*ledger_instance_fn)(void *user, const struct instance_record *record);
 struct ledger_reader;
-int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */
+int ledger_reader_open(const char *directory,
+		       struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */
 void ledger_reader_close(struct ledger_reader **reader);
-int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *query, ledger_invocation_fn visit, void *user);
-int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query, ledger_instance_fn visit, void *user);
+int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *query,
+			    ledger_invocation_fn visit, void *user);
+int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query,
+			  ledger_instance_fn visit, void *user);
 
 /* Sums per function, from the roll-up where whole minutes are asked for. */
 struct ledger_sum {
@@ -87,6 +99,7 @@ struct ledger_sum {
 	uint32_t billed_count;
 };
 typedef int (*ledger_sum_fn)(void *user, const struct ledger_sum *sum);
-int ledger_read_sums(struct ledger_reader *r, const struct ledger_query *query, ledger_sum_fn visit, void *user);
+int ledger_read_sums(struct ledger_reader *r, const struct ledger_query *query, ledger_sum_fn visit,
+		     void *user);
 
 #endif
