@@ -4,6 +4,14 @@
 
 #include "ledger/internal.h"
 
+static int copy_instance(void *user, const struct instance_record *record)
+{
+	struct instance_record *out = user;
+
+	*out = *record;
+	return 0;
+}
+
 static void test_ledger_every_field_returns(void **state)
 {
 	struct instance_record instance = { .sequence = 9,
@@ -28,6 +36,9 @@ static void test_ledger_every_field_returns(void **state)
 					    .events_lost = 15,
 					    .marks_lost = 16 };
 	struct invocation_record records[3];
+	struct instance_record out = { 0 };
+	struct ledger_reader *reader = NULL;
+	struct ledger_query all = { 0 };
 	struct ledger_meta meta = { .boot_id = BOOT };
 	struct ledger *l = open_ledger(*state, NULL);
 	struct collected c;
@@ -64,14 +75,10 @@ static void test_ledger_every_field_returns(void **state)
 		assert_memory_equal(&c.records[i], &records[i], sizeof(records[i]));
 	}
 	free(c.records);
-}
-
-static int copy_instance(void *user, const struct instance_record *record)
-{
-	struct instance_record *out = user;
-
-	*out = *record;
-	return 0;
+	assert_int_equal(ledger_reader_open(*state, &reader), 0);
+	assert_int_equal(ledger_read_instances(reader, &all, copy_instance, &out), 0);
+	assert_memory_equal(&out, &instance, sizeof(out));
+	ledger_reader_close(&reader);
 }
 
 static int count_instance(void *user, const struct instance_record *record)
