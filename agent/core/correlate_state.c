@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The correlator's durable state: one blob an open instance.
+ *
+ *   u32 magic "ocpu" · u32 version · u32 bytes of the machine · u32 held events · u64 FNV-1a of the rest
+ *   struct machine · held events
+ *
+ * Written and read by the same program on the same host: native byte order. A blob of another version
+ * or length, or with a wrong sum, is refused as a whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/correlate_internal.h"
+
+#define BLOB_MAGIC 0x7570636fu
+#define BLOB_VERSION 1u
+
+struct blob_head {
+	uint32_t magic, version, machine_bytes, held;
+	uint64_t sum;
+};
+
+static uint64_t checksum(const void *data, size_t n, uint64_t h)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	return h;
+}
+
+static uint64_t blob_sum(const void *machine, const void *held, size_t held_bytes)
+{
+	uint64_t h = checksum(machine, sizeof(struct machine), 0xcbf29ce484222325ull);
+
+	return checksum(held, held_bytes, h);
+}
+
+static int visit_one(const struct instance *in, correlator_state_fn visit, void *user)
+{
+	size_t held = in->held_count * sizeof(*in->held);
+	size_t size = sizeof(struct blob_head) + sizeof(in->machine) + held;
+	struct blob_head head = { BLOB_MAGIC, BLOB_VERSION, sizeof(in->machine), in->held_count,
+				  blob_sum(&in->machine, in->held, held) };
+	char small[4096], *blob = size <= sizeof(small) ? small : malloc(size);
+	int error;
+
+	if (!blob)
+		return -ENOMEM;
+	memcpy(blob, &head, sizeof(head));
+	memcpy(blob + sizeof(head), &in->machine, sizeof(in->machine));
+	if (held)
+		memcpy(blob + sizeof(head) + sizeof(in->machine), in->held, held);
+	error = visit(user, in->uid, blob, size);
+	if (blob != small)
+		free(blob);
+	return error;
+}
+
+static int visit_each(struct correlator *c, correlator_state_fn visit, void *user, bool dirty_only)
+{
+	int error = 0;
+
+	for (struct instance *in = c->over; in && !error; in = in->next)
+		error = visit(user, in->uid, NULL, 0);
+	for (uint32_t b = 0; b < c->buckets_count && !error; b++)
+		for (struct instance *in = c->buckets[b]; in && !error; in = in->next)
+			if (in->dirty || !dirty_only)
+				error = visit_one(in, visit, user);
+	return error;
+}
+
+int correlator_dirty(struct correlator *c, correlator_state_fn visit, void *user)
+{
+	return visit_each(c, visit, user, true);
+}
+
+int correlator_all(struct correlator *c, correlator_state_fn visit, void *user)
+{
+	return visit_each(c, visit, user, false);
+}
+
+void correlator_clean(struct correlator *c)
+{
+	for (struct instance *in = c->over, *next; in; in = next) {
+		next = in->next;
+		free(in->held);
+		free(in);
+	}
+	c->over = NULL;
+	for (uint32_t b = 0; b < c->buckets_count; b++)
+		for (struct instance *in = c->buckets[b]; in; in = in->next)
+			in->dirty = false;
+}
+
+int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, size_t size)
+{
+	const char *bytes = blob;
+	struct blob_head head;
+	struct instance *in;
+	size_t held;
+	int error;
+
+	if (size < sizeof(head) + sizeof(struct machine))
+		return -EBADMSG;
+	memcpy(&head, bytes, sizeof(head));
+	held = (size_t)head.held * sizeof(struct oncpu_event);
+	bytes += sizeof(head);
+	if (head.magic != BLOB_MAGIC || head.version != BLOB_VERSION ||
+	    head.machine_bytes != sizeof(struct machine) || head.held > HELD_MAX ||
+	    size != sizeof(head) + sizeof(struct machine) + held ||
+	    head.sum != blob_sum(bytes, bytes + sizeof(struct machine), held))
+		return -EBADMSG;
+	if (correlator_find(c, uid))
+		return -EEXIST;
+	error = correlator_add(c, uid, &in);
+	if (error)
+		return error;
+	memcpy(&in->machine, bytes, sizeof(in->machine));
+	if (!head.held)
+		return 0;
+	in->held = calloc(HELD_MAX + 1, sizeof(*in->held));
+	if (!in->held)
+		return -ENOMEM;
+	memcpy(in->held, bytes + sizeof(in->machine), held);
+	in->held_count = head.held;
+	c->holding++;
+	return 0;
+}
+
+void correlator_each(const struct correlator *c,
+		     void (*visit)(void *user, const struct instance_view *view), void *user)
+{
+	for (uint32_t b = 0; b < c->buckets_count; b++) {
+		for (const struct instance *in = c->buckets[b]; in; in = in->next) {
+			const struct machine *m = &in->machine;
+			struct instance_view v = { .uid = in->uid,
+						   .cgroup_id = m->cgroup_id,
+						   .threads = m->threads,
+						   .in_invocation = m->phase == PHASE_INVOCATION ||
+								    m->phase == PHASE_AFTER,
+						   .total_cpu_ns = m->last_total_ns,
+						   .invocations = m->invocations,
+						   .flags = m->flags_life };
+
+			memcpy(v.function, m->function, sizeof(v.function));
+			machine_name(m, &c->config, v.instance, sizeof(v.instance));
+			visit(user, &v);
+		}
+	}
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* See machine.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "core/machine.h"
+
+#define BIT(flag) (1ull << (flag))
+
+static bool is_open(const struct machine *m)
+{
+	return m->phase == PHASE_INVOCATION || m->phase == PHASE_AFTER;
+}
+
+void machine_note(struct machine *m, enum record_flag flag)
+{
+	m->flags_life |= BIT(flag);
+	if (is_open(m))
+		m->flags_open |= BIT(flag);
+	else
+		m->flags_next |= BIT(flag);
+}
+
+void machine_name(const struct machine *m, const struct correlator_config *config, char *buffer,
+		  size_t size)
+{
+	snprintf(buffer, size, "i-%.8s-%016" PRIx64, config->boot_id, m->uid);
+}
+
+static void unmatched(struct machine *m, struct correlator *c)
+{
+	m->unmatched++;
+	correlator_count_unmatched(c);
+}
+
+/* ---- accounts ---- */
+
+static enum account open_account(const struct machine *m)
+{
+	static const enum account of[] = {
+		[PHASE_NOTHING] = ACCOUNT_INIT,
+		[PHASE_INIT] = ACCOUNT_INIT,
+		[PHASE_BETWEEN] = ACCOUNT_BETWEEN,
+		[PHASE_INVOCATION] = ACCOUNT_INVOCATION,
+		[PHASE_AFTER] = ACCOUNT_AFTER,
+	};
+
+	return m->frozen ? ACCOUNT_FREEZE : of[m->phase];
+}
+
+static void charge(struct machine *m, const struct oncpu_event *e)
+{
+	int64_t cpu = (int64_t)(e->total_ns - (uint64_t)m->last_total_ns);
+	int64_t wall = m->last_time_ns ? (int64_t)(e->time_ns - m->last_time_ns) : 0;
+	enum account a = open_account(m);
+
+	m->parts[a].cpu_ns += cpu;
+	m->parts[a].wall_ns += wall;
+	m->sums_cpu_ns[a] += cpu;
+	m->last_total_ns = (int64_t)e->total_ns;
+	m->last_time_ns = e->time_ns;
+	if (cpu < 0 || wall < 0)
+		machine_note(m, RECORD_FLAG_NEGATIVE_SPLIT);
+}
+
+void machine_lose(struct machine *m, uint64_t count)
+{
+	m->events_lost += (int64_t)count;
+	m->events_lost_open += (int64_t)count;
+	/* the accounts on both sides of the gap are merged: both records say so */
+	machine_note(m, RECORD_FLAG_EVENTS_LOST);
+	m->flags_next |= BIT(RECORD_FLAG_EVENTS_LOST);
+}
+
+/* ---- marks ---- */
+
+static struct process_marks *process_of(struct machine *m, uint32_t tgid, bool *ret_new, bool *ret_first)
+{
+	struct process_marks *oldest = &m->processes[0];
+
+	*ret_new = false;
+	*ret_first = true;
+	for (int i = 0; i < MACHINE_PROCESSES; i++) {
+		struct process_marks *p = &m->processes[i];
+
+		if (p->tgid == tgid)
+			return p;
+		if (p->tgid)
+			*ret_first = false;
+		if (p->used < oldest->used)
+			oldest = p;
+	}
+	memset(oldest, 0, sizeof(*oldest));
+	oldest->tgid = tgid;
+	*ret_new = true;
+	return oldest;
+}
+
+static void follow_marks(struct machine *m, const struct oncpu_event *e)
+{
+	struct process_marks *p;
+	bool new, first;
+
+	if (!e->mark_number)
+		return;
+	p = process_of(m, e->tgid, &new, &first);
+	p->used = ++m->processes_clock;
+	if (e->mark_number == 1) { /* an exec began a new count */
+		p->base = p->highest = p->seen = p->reported = 0;
+	} else if (new) {
+		/* a child goes on with its parent's count; so does whoever was there before us */
+		bool count_from_one = first && !(m->flags_life & (BIT(RECORD_FLAG_ADOPTED) |
+								  BIT(RECORD_FLAG_AGENT_STARTED_MID)));
+
+		p->base = count_from_one ? 0 : e->mark_number - 1;
+	}
+	p->seen++;
+	if (e->mark_number > p->highest)
+		p->highest = e->mark_number;
+}
+
+/* Marks that are missing by now, and were not reported before. */
+static void settle_marks(struct machine *m)
+{
+	for (int i = 0; i < MACHINE_PROCESSES; i++) {
+		struct process_marks *p = &m->processes[i];
+		uint64_t due = p->highest > p->base ? p->highest - p->base : 0;
+		uint64_t missing = due > p->seen ? due - p->seen : 0;
+
+		if (missing <= p->reported)
+			continue;
+		m->marks_lost += (int64_t)(missing - p->reported);
+		m->marks_lost_open += (int64_t)(missing - p->reported);
+		p->reported = missing;
+		machine_note(m, RECORD_FLAG_MARKS_LOST);
+	}
+}
+
+static void note_event_flags(struct machine *m, uint32_t flags)
+{
+	static const struct {
+		uint32_t event;
+		enum record_flag record;
+	} map[] = {
+		{ ONCPU_EVF_ADOPTED, RECORD_FLAG_ADOPTED },
+		{ ONCPU_EVF_STALE, RECORD_FLAG_STALE_SLOT },
+		{ ONCPU_EVF_TORN, RECORD_FLAG_TORN_READ },
+		{ ONCPU_EVF_MOVED, RECORD_FLAG_MOVED },
+		{ ONCPU_EVF_UNTRACKED, RECORD_FLAG_UNTRACKED_THREADS },
+		{ ONCPU_EVF_ID_TRUNCATED, RECORD_FLAG_ID_TRUNCATED },
+		{ ONCPU_EVF_ID_UNREADABLE, RECORD_FLAG_ID_UNREADABLE },
+		{ ONCPU_EVF_NAME_TRUNCATED, RECORD_FLAG_NAME_TRUNCATED },
+	};
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (flags & map[i].event)
+			/* adoption touches the first record only: the books are whole from there on */
+			if (map[i].record != RECORD_FLAG_ADOPTED || !m->invocations)
+				machine_note(m, map[i].record);
+}
+
+/* ---- names and ids ---- */
+
+static void learn_function(struct machine *m, const struct oncpu_event *e)
+{
+	char name[ONCPU_NAME_LEN];
+	size_t n = strnlen(e->function, sizeof(e->function));
+
+	if (!n)
+		return;
+	if (n == sizeof(name))
+		n--;
+	memcpy(name, e->function, n);
+	name[n] = 0;
+	if (!text_is_clean(name, n)) /* a name is shown everywhere: what is not text becomes '?' */
+		for (size_t i = 0; i < n; i++)
+			if ((unsigned char)name[i] < ' ' || (unsigned char)name[i] > '~')
+				name[i] = '?';
+	if (!m->function[0])
+		memcpy(m->function, name, n + 1);
+	else if (strcmp(m->function, name))
+		machine_note(m, RECORD_FLAG_NAME_MISMATCH);
+}
+
+static uint64_t hash_id(const char *id, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)id[i]) * 0x100000001b3ull;
+	return h ? h : 1;
+}
+
+static void take_id(struct machine *m, const struct oncpu_event *e, const struct correlator_config *config)
+{
+	char name[RECORD_INSTANCE_LEN], derived[RECORD_INSTANCE_LEN + 24];
+	uint64_t hash;
+
+	m->id_len = e->id_len <= ONCPU_ID_LEN ? e->id_len : ONCPU_ID_LEN;
+	memcpy(m->id, e->id, sizeof(m->id));
+	if (!m->id_len) {
+		machine_name(m, config, name, sizeof(name));
+		snprintf(derived, sizeof(derived), "%s-%" PRId64, name, m->invocations + 1);
+		m->id_len = (uint32_t)strlen(derived);
+		memcpy(m->id, derived, m->id_len);
+		machine_note(m, RECORD_FLAG_ID_MISSING);
+	}
+	if (!text_is_clean(m->id, m->id_len))
+		machine_note(m, RECORD_FLAG_ID_NOT_TEXT);
+	hash = hash_id(m->id, m->id_len);
+	for (int i = 0; i < MACHINE_IDS; i++)
+		if (m->id_hashes[i] == hash)
+			machine_note(m, RECORD_FLAG_ID_REUSED);
+	m->id_hashes[m->invocations % MACHINE_IDS] = hash;
+}
+
+/* ---- an invocation ---- */
+
+static void fill_boundaries(const struct machine *m, const struct oncpu_event *e,
+			    const struct correlator_config *config, struct invocation_record *r)
+{
+	uint64_t bound = m->start_bound_ns + e->bound_ns, steal;
+
+	/* Steal since the last tick of another CPU could not be seen at the start; the level since shows
+	 * how much there was. */
+	if (bound && e->steal_ns > m->start_steal_ns) {
+		steal = e->steal_ns - m->start_steal_ns;
+		bound += steal < 4000000 ? steal : 4000000;
+	}
+	r->start_realtime_ns = (int64_t)m->start_time_ns + config->realtime_offset_ns;
+	r->end_realtime_ns = (int64_t)e->time_ns + config->realtime_offset_ns;
+	r->wall_ns = (int64_t)(e->time_ns - m->start_time_ns);
+	r->cpu_error_bound_ns = bound > INT64_MAX ? INT64_MAX : (int64_t)bound;
+	r->run_queue_ns = (int64_t)(e->run_delay_ns - m->start_delay_ns);
+	r->voluntary = (int64_t)(e->voluntary - m->start_voluntary);
+	r->involuntary = (int64_t)(e->involuntary - m->start_involuntary);
+	r->threads = e->threads;
+}
+
+static void fill_accounts(const struct machine *m, struct invocation_record *r)
+{
+	r->cpu_ns = m->parts[ACCOUNT_INVOCATION].cpu_ns + m->parts[ACCOUNT_AFTER].cpu_ns;
+	r->after_response_wall_ns = m->parts[ACCOUNT_AFTER].wall_ns;
+	r->after_response_cpu_ns = m->parts[ACCOUNT_AFTER].cpu_ns;
+	r->between_wall_ns = m->parts[ACCOUNT_BETWEEN].wall_ns;
+	r->between_cpu_ns = m->parts[ACCOUNT_BETWEEN].cpu_ns;
+	r->freeze_count = m->freeze_count;
+	r->freeze_wall_ns = m->parts[ACCOUNT_FREEZE].wall_ns;
+	r->freeze_cpu_ns = m->parts[ACCOUNT_FREEZE].cpu_ns;
+	r->init_wall_ns = m->init_wall_ns;
+	r->init_cpu_ns = m->init_cpu_ns;
+}
+
+static void fill_facts(const struct correlator_config *config, struct invocation_record *r)
+{
+	struct function_facts facts = { .memory_mb = -1, .quota_us = -1, .period_us = -1 };
+
+	if (config->facts)
+		(void)config->facts(config->user, r->function, &facts);
+	snprintf(r->version, sizeof(r->version), "%s", facts.version[0] ? facts.version : "$LATEST");
+	r->memory_mb = facts.memory_mb;
+	r->quota_us = facts.quota_us;
+	r->period_us = facts.period_us;
+	r->max_memory_bytes = -1;
+}
+
+static void close_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c,
+			     int32_t status)
+{
+	const struct correlator_config *config = correlator_settings(c);
+	struct invocation_record r;
+
+	settle_marks(m);
+	memset(&r, 0, sizeof(r)); /* padding too: records are compared byte for byte */
+	snprintf(r.function, sizeof(r.function), "%s", m->function[0] ? m->function : "unknown");
+	machine_name(m, config, r.instance, sizeof(r.instance));
+	memcpy(r.id, m->id, sizeof(r.id));
+	r.id_len = m->id_len;
+	if (m->suspended_len) {
+		memcpy(r.continues, m->suspended, sizeof(r.continues));
+		r.continues_len = m->suspended_len;
+		m->suspended_len = 0;
+		m->flags_open |= BIT(RECORD_FLAG_CONTINUES);
+	}
+	r.status = status;
+	r.cold_start = m->cold;
+	fill_boundaries(m, e, config, &r);
+	fill_accounts(m, &r);
+	fill_facts(config, &r);
+	r.flags = m->flags_open;
+	r.events_lost = m->events_lost_open;
+	r.marks_lost = m->marks_lost_open;
+	m->invocations++;
+	m->cold = 0;
+	m->init_wall_ns = m->init_cpu_ns = -1;
+	m->flags_open = 0;
+	m->events_lost_open = m->marks_lost_open = 0;
+	m->freeze_count = 0;
+	memset(m->parts, 0, sizeof(m->parts));
+	m->phase = PHASE_BETWEEN;
+	correlator_give_invocation(c, &r);
+}
+
+static void end_init(struct machine *m, bool first_trigger)
+{
+	if (m->phase == PHASE_INIT) {
+		m->init_wall_ns = m->parts[ACCOUNT_INIT].wall_ns;
+		m->init_cpu_ns = m->parts[ACCOUNT_INIT].cpu_ns;
+		m->cold = 1;
+	} else if (m->phase == PHASE_NOTHING && first_trigger) {
+		/* the agent came in mid-life: what was before is nobody's init that we could bill */
+		m->cold = 0;
+	}
+	m->phase = PHASE_BETWEEN;
+}
+
+static void open_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	bool first = m->phase == PHASE_INIT || m->phase == PHASE_NOTHING;
+
+	if (is_open(m)) {
+		machine_note(m, RECORD_FLAG_START_BEFORE_DONE);
+		close_invocation(m, e, c, ONCPU_STATUS_OK);
+	}
+	if (first && e->kind == ONCPU_EV_INVOKE && m->phase == PHASE_INIT)
+		m->flags_next |= BIT(RECORD_FLAG_INVOKE_WITHOUT_START);
+	if (!first && e->kind == ONCPU_EV_START && !(e->flags & ONCPU_EVF_CALL) &&
+	    (m->invocations || m->unmatched))
+		m->flags_next |= BIT(RECORD_FLAG_START_TWICE);
+	if (first)
+		end_init(m, true);
+	m->phase = PHASE_INVOCATION;
+	m->flags_open |= m->flags_next;
+	m->flags_life |= m->flags_next;
+	m->flags_next = 0;
+	learn_function(m, e);
+	take_id(m, e, correlator_settings(c));
+	m->start_time_ns = e->time_ns;
+	m->start_bound_ns = e->bound_ns;
+	m->start_delay_ns = e->run_delay_ns;
+	m->start_voluntary = e->voluntary;
+	m->start_involuntary = e->involuntary;
+	m->start_steal_ns = e->steal_ns;
+	m->start_tgid = e->tgid;
+	m->start_tid = e->tid;
+}
+
+/* ---- the end of an instance ---- */
+
+static void close_instance(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	const struct correlator_config *config = correlator_settings(c);
+	struct instance_record r;
+
+	if (is_open(m)) {
+		machine_note(m, RECORD_FLAG_EXIT_IN_INVOCATION);
+		close_invocation(m, e, c, ONCPU_STATUS_CRASHED);
+	}
+	settle_marks(m);
+	memset(&r, 0, sizeof(r));
+	snprintf(r.function, sizeof(r.function), "%s", m->function[0] ? m->function : "unknown");
+	machine_name(m, config, r.instance, sizeof(r.instance));
+	r.uid = m->uid;
+	r.cgroup_id = m->cgroup_id;
+	r.flags = m->flags_life | m->flags_next;
+	r.start_realtime_ns = (int64_t)m->born_ns + config->realtime_offset_ns;
+	r.end_realtime_ns = (int64_t)e->time_ns + config->realtime_offset_ns;
+	r.total_cpu_ns = m->last_total_ns;
+	r.init_cpu_ns = m->sums_cpu_ns[ACCOUNT_INIT];
+	r.invocations_cpu_ns = m->sums_cpu_ns[ACCOUNT_INVOCATION] + m->sums_cpu_ns[ACCOUNT_AFTER];
+	r.freeze_cpu_ns = m->sums_cpu_ns[ACCOUNT_FREEZE];
+	r.between_cpu_ns = m->sums_cpu_ns[ACCOUNT_BETWEEN];
+	r.last_between_wall_ns = m->parts[ACCOUNT_BETWEEN].wall_ns;
+	r.last_between_cpu_ns = m->parts[ACCOUNT_BETWEEN].cpu_ns;
+	r.invocations = m->invocations;
+	r.unmatched = m->unmatched;
+	r.events_lost = m->events_lost;
+	r.marks_lost = m->marks_lost;
+	correlator_give_instance(c, &r);
+}
+
+/* ---- the step ---- */
+
+static void on_end(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	int32_t status = e->status;
+
+	if (!is_open(m)) {
+		machine_note(m, m->phase == PHASE_BETWEEN && m->invocations ?
+					RECORD_FLAG_DONE_TWICE :
+					RECORD_FLAG_DONE_WITHOUT_START);
+		unmatched(m, c);
+		return;
+	}
+	if (e->id_len && (e->id_len != m->id_len || memcmp(e->id, m->id, m->id_len))) {
+		/* done for another invocation: it does not end this one */
+		machine_note(m, RECORD_FLAG_DONE_WITHOUT_START);
+		unmatched(m, c);
+		return;
+	}
+	if (!(e->flags & ONCPU_EVF_CALL)) {
+		if (e->tgid != m->start_tgid)
+			machine_note(m, RECORD_FLAG_CHILD_MARK);
+		else if (e->tid != m->start_tid)
+			machine_note(m, RECORD_FLAG_THREAD_RACE);
+	}
+	close_invocation(m, e, c,
+			 status >= 0 && status < ONCPU_STATUS_COUNT ? status : ONCPU_STATUS_ERROR);
+}
+
+static void on_suspend(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	if (!is_open(m)) {
+		unmatched(m, c);
+		return;
+	}
+	m->phase = PHASE_INVOCATION;
+	{
+		char id[ONCPU_ID_LEN];
+		uint32_t n = m->id_len;
+
+		memcpy(id, m->id, sizeof(id));
+		close_invocation(m, e, c, ONCPU_STATUS_SUSPENDED);
+		memcpy(m->suspended, id, sizeof(m->suspended));
+		m->suspended_len = n;
+	}
+}
+
+static void first_sight(struct machine *m, const struct oncpu_event *e)
+{
+	m->uid = e->uid;
+	m->cgroup_id = e->cgroup_id;
+	m->born_ns = e->time_ns;
+	m->init_wall_ns = m->init_cpu_ns = -1;
+	if (e->kind == ONCPU_EV_INIT && e->n == 1) {
+		m->phase = PHASE_INIT;
+		return;
+	}
+	m->phase = PHASE_NOTHING;
+	machine_note(m, RECORD_FLAG_AGENT_STARTED_MID);
+}
+
+bool machine_step(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	if (!m->uid)
+		first_sight(m, e);
+	charge(m, e);
+	m->threads = e->threads;
+	follow_marks(m, e);
+	if (e->kind != ONCPU_EV_START && e->kind != ONCPU_EV_INVOKE)
+		note_event_flags(m, e->flags);
+	switch (e->kind) {
+	case ONCPU_EV_INIT:
+		learn_function(m, e);
+		break;
+	case ONCPU_EV_READY:
+		if (m->phase == PHASE_INIT)
+			end_init(m, false);
+		else if (is_open(m))
+			unmatched(m, c);
+		break;
+	case ONCPU_EV_START:
+	case ONCPU_EV_INVOKE:
+		open_invocation(m, e, c);
+		note_event_flags(m, e->flags);
+		break;
+	case ONCPU_EV_RESPONSE:
+		if (m->phase == PHASE_INVOCATION)
+			m->phase = PHASE_AFTER;
+		else
+			unmatched(m, c);
+		break;
+	case ONCPU_EV_END:
+		on_end(m, e, c);
+		break;
+	case ONCPU_EV_SUSPEND:
+		on_suspend(m, e, c);
+		break;
+	case ONCPU_EV_FREEZE:
+		m->frozen = 1;
+		m->freeze_count++;
+		break;
+	case ONCPU_EV_THAW:
+		m->frozen = 0;
+		break;
+	case ONCPU_EV_EXIT:
+		close_instance(m, e, c);
+		return true;
+	default:
+		break; /* RESUME: the trigger that follows opens the next invocation */
+	}
+	return false;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The life of one instance as a state machine. Pure: events in their order, records out.
+ *
+ *   phase        open account     START/INVOKE          RESPONSE   END        SUSPEND     EXIT
+ *   NOTHING      init             opens¹                unmatched  unmatched  unmatched   closes
+ *   INIT         init             opens, ends init      unmatched  D          unmatched   closes
+ *   BETWEEN      between          opens                 unmatched  D or T     unmatched   closes
+ *   INVOCATION   invocation       closes (S), opens     AFTER      closes     closes      crashed
+ *   AFTER        after_response   closes (S), opens     unmatched  closes     closes      crashed
+ *
+ *   ¹ the agent came in mid-life; D done_without_start, T done_twice, S start_before_done.
+ *   READY ends INIT. FREEZE … THAW lays the freeze account over whichever is open. What fits no state
+ *   is counted as unmatched and flagged on the open record, or on the next one where none is open, and
+ *   always on the instance's closing record.
+ *
+ * Accounts are signed differences of totals: Σ accounts = the last total, whatever came or did not.
+ */
+#ifndef ONCPU_CORE_MACHINE_H
+#define ONCPU_CORE_MACHINE_H
+
+#include "core/correlate.h"
+
+enum account { ACCOUNT_INIT, ACCOUNT_INVOCATION, ACCOUNT_AFTER, ACCOUNT_BETWEEN, ACCOUNT_FREEZE, ACCOUNTS };
+enum phase { PHASE_NOTHING, PHASE_INIT, PHASE_BETWEEN, PHASE_INVOCATION, PHASE_AFTER };
+enum { MACHINE_PROCESSES = 8, MACHINE_IDS = 16 };
+
+struct part {
+	int64_t wall_ns, cpu_ns;
+};
+
+/* Marks of one process: numbers are its own, from 1. */
+struct process_marks {
+	uint64_t base, highest, seen, reported;
+	uint32_t tgid;
+	uint32_t used; /* larger = more recently */
+};
+
+/* Everything that is known of an instance; fixed width and zeroed: it is stored as it stands. */
+struct machine {
+	uint64_t uid, cgroup_id;
+	uint64_t next_n; /* number of the next event */
+	uint64_t last_time_ns, born_ns;
+	int64_t last_total_ns;
+	uint32_t phase, frozen;
+	uint64_t flags_open, flags_next, flags_life;
+	struct part parts[ACCOUNTS]; /* since the last record, by account */
+	int64_t sums_cpu_ns[ACCOUNTS];
+	int64_t freeze_count;
+	int64_t init_wall_ns, init_cpu_ns; /* waiting for the first record; −1 = given, or not known */
+	int64_t invocations, unmatched, events_lost, marks_lost;
+	int64_t events_lost_open, marks_lost_open;
+	/* the open invocation's start */
+	uint64_t start_time_ns, start_bound_ns, start_delay_ns, start_voluntary, start_involuntary;
+	uint64_t start_steal_ns;
+	uint32_t start_tgid, start_tid, id_len, suspended_len;
+	uint64_t id_hashes[MACHINE_IDS];
+	struct process_marks processes[MACHINE_PROCESSES];
+	uint32_t processes_clock, threads;
+	uint8_t cold, reserved[7];
+	char id[ONCPU_ID_LEN], suspended[ONCPU_ID_LEN];
+	char function[ONCPU_NAME_LEN];
+};
+
+/* Takes the next event in order; gives records to the correlator's sinks. True if the instance is over. */
+bool machine_step(struct machine *m, const struct oncpu_event *e, struct correlator *c);
+/* `count` events before the next one will never come. */
+void machine_lose(struct machine *m, uint64_t count);
+void machine_note(struct machine *m, enum record_flag flag);
+void machine_name(const struct machine *m, const struct correlator_config *config, char *buffer, size_t size);
+
+/* Of the correlator, for the machine. */
+const struct correlator_config *correlator_settings(const struct correlator *c);
+void correlator_give_invocation(struct correlator *c, struct invocation_record *record);
+void correlator_give_instance(struct correlator *c, struct instance_record *record);
+void correlator_count_unmatched(struct correlator *c);
+
+#endif
