@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* oncpu doctor: what this kernel and these rights allow; each line with its cure. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json_writer.h"
+#include "cli/cgroup.h"
+#include "cli/cli.h"
+#include "kern/kern.h"
+
+enum verdict { GOOD, WARN, BAD };
+
+struct doctor {
+	bool json, healthy;
+	int bad, warned;
+};
+
+__attribute__((format(printf, 5, 6))) static void say(struct doctor *d, enum verdict v,
+						       const char *what, const char *cure,
+						       const char *format, ...)
+{
+	static const char *const words[] = { "ok", "WARN", "FAIL" };
+	char found[512], line[2048];
+	struct json_writer w;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(found, sizeof(found), format, arguments);
+	va_end(arguments);
+	d->bad += v == BAD;
+	d->warned += v == WARN;
+	if (!d->json) {
+		printf("%-4s  %-22s %s\n", words[v], what, found);
+		if (v != GOOD && cure && *cure)
+			printf("%29s→ %s\n", "", cure);
+		return;
+	}
+	jw_begin(&w, line, sizeof(line));
+	jw_object_open(&w);
+	jw_key_string(&w, "verdict", words[v]);
+	jw_key_string(&w, "what", what);
+	jw_key_string(&w, "found", found);
+	jw_key_string(&w, "cure", v == GOOD || !cure ? "" : cure);
+	jw_object_close(&w);
+	if (jw_end(&w) > 0)
+		puts(line);
+}
+
+static long read_long(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long value = -1;
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+/* ---- the host ---- */
+
+static void check_kernel(struct doctor *d)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname u;
+
+	uname(&u);
+	sscanf(u.release, "%u.%u", &major, &minor);
+	say(d, major > 6 || (major == 6 && minor >= 1) ? GOOD : BAD, "kernel",
+	    "use Linux 6.1 or newer", "Linux %s, %s", u.release, u.machine);
+	if (strcmp(u.machine, "x86_64"))
+		say(d, BAD, "architecture", "marks and hellos are x86-64 only", "%s", u.machine);
+	say(d, access("/sys/kernel/btf/vmlinux", R_OK) ? BAD : GOOD, "BTF",
+	    "use a kernel with CONFIG_DEBUG_INFO_BTF, as Debian's are", "%s",
+	    access("/sys/kernel/btf/vmlinux", R_OK) ? "no /sys/kernel/btf/vmlinux" :
+						      "/sys/kernel/btf/vmlinux");
+	say(d, geteuid() ? BAD : GOOD, "rights", "run it with sudo", "%s",
+	    geteuid() ? "not root: the kernel side cannot be loaded" : "root");
+}
+
+static void check_cgroup(struct doctor *d)
+{
+	char root[256], path[300], controllers[128] = "";
+	FILE *f;
+
+	if (cgroup_mount(root, sizeof(root))) {
+		say(d, BAD, "cgroup v2", "mount -t cgroup2 none /sys/fs/cgroup",
+		    "no cgroup2 mount: only process trees can be measured");
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/cgroup.controllers", root);
+	f = fopen(path, "re");
+	if (f) {
+		if (!fgets(controllers, sizeof(controllers), f))
+			controllers[0] = 0;
+		controllers[strcspn(controllers, "\n")] = 0;
+		fclose(f);
+	}
+	say(d, GOOD, "cgroup v2", NULL, "%s, controllers: %s", root,
+	    controllers[0] ? controllers : "none (a hybrid host: quotas are v1's)");
+}
+
+static void check_facts(struct doctor *d)
+{
+	FILE *p = popen("zcat /proc/config.gz 2>/dev/null || cat /boot/config-$(uname -r) 2>/dev/null",
+			"re");
+	bool steal = false, irq = false, any = false;
+	char line[256];
+
+	while (p && fgets(line, sizeof(line), p)) {
+		any = true;
+		steal |= !strncmp(line, "CONFIG_PARAVIRT_TIME_ACCOUNTING=y", 33);
+		irq |= !strncmp(line, "CONFIG_IRQ_TIME_ACCOUNTING=y", 28);
+	}
+	if (p)
+		pclose(p);
+	if (!any) {
+		say(d, WARN, "kernel configuration", "none is needed; what it says here is unknown",
+		    "not readable");
+		return;
+	}
+	say(d, GOOD, "hypervisor's steal", NULL, "%s",
+	    steal ? "known to the scheduler, and never in cpu_ns" :
+		    "not accounted by this kernel: what a hypervisor takes is in cpu_ns");
+	say(d, GOOD, "interrupts", NULL, "%s",
+	    irq ? "accounted apart by the kernel, not in cpu_ns" :
+		  "charged by the kernel to whom they interrupt, so in cpu_ns");
+}
+
+/* Loads and attaches the real thing under pins of its own, then takes it away again. */
+static void check_load(struct doctor *d)
+{
+	char pin_dir[64];
+	struct kern_config config = { .pin_dir = pin_dir, .max_instances = 16, .max_threads = 64,
+				      .ring_bytes = 65536, .hidden_check = true, .live_steal = true };
+	struct timespec a, b;
+	struct kern_owner *owner = NULL;
+	bool adopted;
+	int error;
+
+	if (geteuid())
+		return;
+	snprintf(pin_dir, sizeof(pin_dir), "/sys/fs/bpf/oncpu-doctor-%d", getpid());
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	error = kern_owner_open(&config, &owner, &adopted);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	if (error)
+		say(d, BAD, "eBPF programs", "", "%s", kern_error());
+	else
+		say(d, GOOD, "eBPF programs", NULL, "loaded, attached and taken away again; %ld ms",
+		    (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+	kern_owner_close(&owner);
+	kern_unpin(pin_dir);
+	say(d, access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? BAD : GOOD, "uprobes",
+	    "use a kernel with CONFIG_UPROBE_EVENTS; without, only cgroup totals and measure work",
+	    "%s",
+	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? "not in this kernel" :
+									"there");
+	say(d, GOOD, "pid_max", NULL, "%ld (4 bytes of table each)",
+	    read_long("/proc/sys/kernel/pid_max"));
+}
+
+static void check_state(struct doctor *d, const struct place *place)
+{
+	struct statvfs fs;
+
+	if (statvfs(place->state_dir, &fs)) {
+		say(d, errno == ENOENT ? GOOD : WARN, "state directory", "name it with --state-dir",
+		    "%s: %s%s", place->state_dir, strerror(errno),
+		    errno == ENOENT ? " (the agent makes it)" : "");
+		return;
+	}
+	say(d, fs.f_bavail * fs.f_frsize < 64u << 20 ? WARN : GOOD, "state directory",
+	    "make room: a full disk stops the ledger, though not the measuring", "%s, %" PRIu64 " MiB free",
+	    place->state_dir, (uint64_t)fs.f_bavail * fs.f_frsize >> 20);
+}
+
+/* ---- the agent ---- */
+
+static const char *help_for(const char *name)
+{
+	for (unsigned i = 0; i < kern_counter_count(); i++)
+		if (!strcmp(kern_counter_name(i), name))
+			return kern_counter_help(i);
+	return "";
+}
+
+static bool is_trouble(const char *name)
+{
+	return strstr(name, "lost") || strstr(name, "full") || strstr(name, "failed") ||
+	       strstr(name, "torn") || strstr(name, "ignored") || strstr(name, "malformed") ||
+	       !strcmp(name, "no_program") || strstr(name, "refused");
+}
+
+static int on_health(void *user, const char *line, size_t length)
+{
+	struct doctor *d = user;
+	json_t *o = json_loadb(line, length, 0, NULL), *value;
+	const json_t *counters = json_object_get(o, "kernel");
+	const char *name;
+
+	d->healthy = true;
+	say(d, GOOD, "agent", NULL, "answers, version %s, pid %lld",
+	    json_string_value(json_object_get(o, "version")),
+	    (long long)json_integer_value(json_object_get(o, "pid")));
+	if (!counters)
+		counters = json_object_get(o, "kernel_counters");
+	json_object_foreach((json_t *)(uintptr_t)counters, name, value)
+		if (json_integer_value(value) && is_trouble(name))
+			say(d, WARN, name, help_for(name), "%lld", (long long)json_integer_value(value));
+	json_decref(o);
+	return 0;
+}
+
+static void check_agent(struct doctor *d, const struct place *place)
+{
+	int error = client_lines(place->socket, "/v1/health", on_health, d);
+
+	if (error && !d->healthy)
+		say(d, WARN, "agent", "start one: sudo oncpu agent", "none answers at %s (%s)",
+		    place->socket, strerror(-error));
+}
+
+int command_doctor(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "state-dir", required_argument, NULL, 's' },
+						 { "socket", required_argument, NULL, 'S' },
+						 { NULL, 0, NULL, 0 } };
+	struct doctor d = {};
+	struct place place;
+	int c;
+
+	place_defaults(&place);
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'j')
+			d.json = true;
+		else if (c == 's')
+			place.state_dir = optarg;
+		else if (c == 'S')
+			place.socket = optarg;
+		else
+			return command_misused("doctor", argc, argv);
+	}
+	if (optind < argc)
+		return command_fail("doctor takes no argument (%s)", argv[optind]), 2;
+	check_kernel(&d);
+	check_cgroup(&d);
+	check_facts(&d);
+	check_load(&d);
+	check_state(&d, &place);
+	check_agent(&d, &place);
+	if (!d.json)
+		printf("\n%s\n", d.bad	  ? "Something is missing: see FAIL." :
+				 d.warned ? "It works; see WARN." :
+					    "All is well.");
+	return d.bad ? 1 : 0;
+}
