@@ -58,7 +58,8 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 	}
 }
 
-/* Reading ktime costs 20 to 40 ns: once a window has samples enough, every fourth switch will do. */
+/* Reading ktime costs 20 to 40 ns: once a window has samples enough, every fourth switch will do.
+ */
 STEP int slot_clock_wanted(const struct oncpu_slot *slot)
 {
 	return slot->d_samples < 64 || !(slot->seq & 6);
@@ -79,9 +80,9 @@ STEP oncpu_u64 slice_ns(oncpu_u64 now_ns, oncpu_s64 offset_ns, oncpu_u64 start_n
 	return d > 0 ? (oncpu_u64)d : 0;
 }
 
-/* The offset of the task clock grows with every nanosecond stolen: the one that the slice began with
- * is too small if the hypervisor took time since. A torn read of the two clocks can only be larger by
- * whole ticks: beyond a second it is not believed. */
+/* The offset of the task clock grows with every nanosecond stolen: the one that the slice began
+ * with is too small if the hypervisor took time since. A torn read of the two clocks can only be
+ * larger by whole ticks: beyond a second it is not believed. */
 STEP oncpu_s64 offset_with_live_steal(oncpu_s64 at_switch, oncpu_s64 d, oncpu_u64 clock,
 				      oncpu_u64 clock_task)
 {
@@ -98,9 +99,9 @@ STEP oncpu_u64 clock_age_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
 	return (age > 0 ? (oncpu_u64)age : 0) + 1000; /* both clocks' own error */
 }
 
-/* A switch updates the CPU's clock, charges up to it, and reaches the hook a few µs later, interrupts
- * off: until then the slot shows what is past, wrong by no more than the clock's age. An older clock
- * than any switch takes (the cap) means that none is in progress. */
+/* A switch updates the CPU's clock, charges up to it, and reaches the hook a few µs later,
+ * interrupts off: until then the slot shows what is past, wrong by no more than the clock's age. An
+ * older clock than any switch takes (the cap) means that none is in progress. */
 STEP oncpu_u64 switch_bound(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock, oncpu_u64 cap_ns)
 {
 	oncpu_u64 age = clock_age_ns(now_ns, d, rq_clock);
@@ -108,8 +109,8 @@ STEP oncpu_u64 switch_bound(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock, o
 	return age < cap_ns ? age : 0;
 }
 
-/* A CPU that is idle with somebody queued is on its way out of idle, however long that takes; who is
- * queued will be charged from the wake-up, the clock's last update, on. */
+/* A CPU that is idle with somebody queued is on its way out of idle, however long that takes; who
+ * is queued will be charged from the wake-up, the clock's last update, on. */
 #define WAKEUP_CAP_NS 10000000ull
 STEP oncpu_u64 wakeup_bound_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
 {
@@ -119,13 +120,13 @@ STEP oncpu_u64 wakeup_bound_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock
 }
 
 /*
- * Glob over a cgroup path: '?' is one byte, '*' any run of bytes, neither crosses '/'. The walk is one
- * step at a time with one point to go back to, so that the kernel side can bound it.
+ * Glob over a cgroup path: '?' is one byte, '*' any run of bytes, neither crosses '/'. The walk is
+ * one step at a time with one point to go back to, so that the kernel side can bound it.
  */
 struct glob_walk {
-	oncpu_u32 p, s;		    /* where we stand in pattern and path */
-	oncpu_u32 back_p, back_s;   /* after the last '*', and how far it has eaten */
-	oncpu_s32 result;	    /* −1 = not known yet */
+	oncpu_u32 p, s;		  /* where we stand in pattern and path */
+	oncpu_u32 back_p, back_s; /* after the last '*', and how far it has eaten */
+	oncpu_s32 result;	  /* −1 = not known yet */
 };
 
 STEP void glob_begin(struct glob_walk *w)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The boundary: K, everything an instance has been charged up to now, and the event that carries it.
+ * The boundary: K, everything an instance has been charged up to now, and the event that carries
+ * it.
  *
  * Uprobe programs are preemptible and no lock exists for them, so nothing here waits for anybody:
  * a slot is a latch, and events are numbered so that the agent can sort what raced.
@@ -33,7 +34,8 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 	struct oncpu_thread *t;
 
 	if (s->instance == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
-	    t->task == s->task && t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
+	    t->task == s->task &&
+	    t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
 		struct task_struct *left = (struct task_struct *)s->task;
 
 		h->flags |= ONCPU_EVF_STALE;
@@ -69,9 +71,9 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 		offset = offset_with_live_steal(offset, d, clock, clock_task);
 		h->steal = clock - clock_task;
 	}
-	h->run_delay = bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay) ?
-			       delay :
-			       s->delay_base + waited;
+	h->run_delay = bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay)
+			       ? delay
+			       : s->delay_base + waited;
 	h->total = s->base_ns + slice_ns(bpf_ktime_get_ns(), offset, s->start_ns);
 	h->running = 1;
 }
@@ -111,15 +113,15 @@ static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slo
 		share_running(h, &s, d, clock, clock_task, delay);
 	if (!own && wakeup_bound && rq && (h->running || r->live > 1)) {
 		if (h->running)
-			h->bound = read_error_ns + switch_bound(bpf_ktime_get_ns(), d, clock,
-								transit_cap_ns);
+			h->bound = read_error_ns +
+				   switch_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
 		else if (!bpf_core_read(&queued, sizeof(queued), &rq->nr_running) &&
 			 !bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
 			if (curr == idle && queued)
 				h->bound = wakeup_bound_ns(bpf_ktime_get_ns(), d, clock);
 			else if (queued > 1 || h->flags)
-				h->bound = switch_bound(bpf_ktime_get_ns(), d, clock,
-							transit_cap_ns);
+				h->bound =
+					switch_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
 		}
 	}
 	COMPILER_BARRIER();
@@ -182,7 +184,7 @@ __noinline int read_instance(u32 index, struct reading *r)
 struct said {
 	u32 kind, flags;
 	s32 status;
-	u32 id_len;   /* kernel text only */
+	u32 id_len; /* kernel text only */
 	u64 number, time_ns;
 	u64 id, function; /* addresses, 0 = not said */
 	bool user_text;	  /* they are the function's, not ours */
@@ -273,8 +275,8 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 			bpf_probe_read_kernel(e->function, ONCPU_NAME_LEN, (void *)said->function);
 	}
 	count(COUNT_events);
-	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a reader
-	 * that has caught up) would never fire: wake by the clock instead. */
+	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a
+	 * reader that has caught up) would never fire: wake by the clock instead. */
 	if (now - ctl->last_wake_ns > ONCPU_WAKE_EVERY_NS) {
 		ctl->last_wake_ns = now;
 		wake = BPF_RB_FORCE_WAKEUP;

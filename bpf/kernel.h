@@ -31,8 +31,8 @@ typedef _Bool bool;
 
 /* x86-64; the layout is ABI, so it stands outside CO-RE */
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs,
-		flags, sp, ss;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip,
+		cs, flags, sp, ss;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

@@ -3,7 +3,8 @@
  * The life of instances and threads: claim, join, leave, close.
  *
  * Tables are claimed by compare-and-swap of one word, from a hint that rotates, so that there is no
- * free list to corrupt or leak. A thread belongs to one instance; the storage of its task says which.
+ * free list to corrupt or leak. A thread belongs to one instance; the storage of its task says
+ * which.
  */
 #ifndef ONCPU_BPF_LIFE_H
 #define ONCPU_BPF_LIFE_H
@@ -53,7 +54,8 @@ __noinline u32 instance_claim(u64 cgroup_id, u32 flags, u32 root_tgid)
 		count(COUNT_instances_full);
 		return 0;
 	}
-	in->uid = (__sync_fetch_and_add(&ctl->births, 1) + 1) << ONCPU_INSTANCE_BITS | (c.found - 1);
+	in->uid =
+		(__sync_fetch_and_add(&ctl->births, 1) + 1) << ONCPU_INSTANCE_BITS | (c.found - 1);
 	in->cgroup_id = cgroup_id;
 	in->flags = flags;
 	in->events = in->lost = 0;
@@ -113,8 +115,8 @@ static __always_inline void instance_lose_thread(u32 index)
 		instance_end(index);
 }
 
-/* Charges what a thread has run up to `sum` to its instance, on this CPU. Atomic: the switch hook of
- * this CPU may come in between where tracepoints do not disable preemption. */
+/* Charges what a thread has run up to `sum` to its instance, on this CPU. Atomic: the switch hook
+ * of this CPU may come in between where tracepoints do not disable preemption. */
 static __always_inline void charge_outside_switch(struct oncpu_thread *t, struct task_struct *task)
 {
 	struct oncpu_total *total = total_at(bpf_get_smp_processor_id(), t->instance);

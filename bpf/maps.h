@@ -7,19 +7,20 @@
 const volatile unsigned int max_instances = 4096;
 const volatile unsigned int max_threads = 65536;
 const volatile unsigned int cpus = 2;
-const volatile unsigned int read_error_ns = 1500; /* of one running slice elsewhere: lag and offset together */
+const volatile unsigned int read_error_ns =
+	1500; /* of one running slice elsewhere: lag and offset together */
 const volatile unsigned int transit_cap_ns = 60000;
 const volatile bool hidden_check = true;
 const volatile bool live_steal = true;
 const volatile bool wakeup_bound = true;
 
-#define MAP(name, map_type, key_type, value_type, entries, flags)                                      \
-	struct {                                                                                       \
-		__uint(type, map_type);                                                                \
-		__uint(max_entries, entries);                                                          \
-		__uint(map_flags, flags);                                                              \
-		__type(key, key_type);                                                                 \
-		__type(value, value_type);                                                             \
+#define MAP(name, map_type, key_type, value_type, entries, flags)                                  \
+	struct {                                                                                   \
+		__uint(type, map_type);                                                            \
+		__uint(max_entries, entries);                                                      \
+		__uint(map_flags, flags);                                                          \
+		__type(key, key_type);                                                             \
+		__type(value, value_type);                                                         \
 	} name SEC(".maps")
 
 MAP(control, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_control, 1, BPF_F_MMAPABLE);
@@ -30,7 +31,8 @@ MAP(tids, BPF_MAP_TYPE_ARRAY, u32, u32, 1, BPF_F_MMAPABLE); /* tid → index in 
 MAP(slots, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_slot, 1, BPF_F_MMAPABLE);
 MAP(counters, BPF_MAP_TYPE_ARRAY, u32, u64, 64, BPF_F_MMAPABLE);
 MAP(patterns, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_pattern, ONCPU_MAX_PATTERNS, BPF_F_MMAPABLE);
-MAP(symbol_names, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_pattern, ONCPU_MAX_PATTERNS, BPF_F_MMAPABLE);
+MAP(symbol_names, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_pattern, ONCPU_MAX_PATTERNS,
+    BPF_F_MMAPABLE);
 MAP(cgroups, BPF_MAP_TYPE_HASH, u64, struct oncpu_cgroup, 1, 0);
 MAP(objects, BPF_MAP_TYPE_HASH, struct oncpu_object, u32, 4096, 0);
 
@@ -52,12 +54,12 @@ struct {
 } requests SEC(".maps"); /* for now and here: not durable */
 
 /* One program array a hook: what stands behind each pinned stub. An upgrade is one map update. */
-#define HOOK_ARRAY(name)                                                                               \
-	struct {                                                                                       \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                                 \
-		__uint(max_entries, 1);                                                                \
-		__uint(key_size, 4);                                                                   \
-		__uint(value_size, 4);                                                                 \
+#define HOOK_ARRAY(name)                                                                           \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                             \
+		__uint(max_entries, 1);                                                            \
+		__uint(key_size, 4);                                                               \
+		__uint(value_size, 4);                                                             \
 	} hook_##name SEC(".maps")
 
 HOOK_ARRAY(switch);

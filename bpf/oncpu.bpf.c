@@ -3,8 +3,8 @@
  * The kernel side of oncpu: thin handlers over accounting.h, boundary.h and life.h.
  *
  * Attached and pinned are the stubs at the end; each tail-calls what its program array holds, so an
- * upgrade replaces the program and never the attachment. The kernel knows nothing of invocations: it
- * keeps one growing total per instance, and at each boundary says how much that is.
+ * upgrade replaces the program and never the attachment. The kernel knows nothing of invocations:
+ * it keeps one growing total per instance, and at each boundary says how much that is.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -289,9 +289,9 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 }
 
 /*
- * A thread enters a cgroup. What the kernel has charged it so far stays where it was; what it charges
- * from here on, the rest of the running slice included, is the new instance's: the same line that the
- * kernel's own books draw.
+ * A thread enters a cgroup. What the kernel has charged it so far stays where it was; what it
+ * charges from here on, the rest of the running slice included, is the new instance's: the same
+ * line that the kernel's own books draw.
  */
 static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id)
 {
@@ -522,7 +522,8 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	if (regs->orig_ax != PRCTL_SYSCALL || regs->di != PR_SET_NAME ||
 	    regs->dx != ONCPU_HELLO_MAGIC)
 		return 0;
-	if (bpf_probe_read_user(&hello, sizeof(hello), (void *)regs->r8) || !kind_is_mark(hello.kind)) {
+	if (bpf_probe_read_user(&hello, sizeof(hello), (void *)regs->r8) ||
+	    !kind_is_mark(hello.kind)) {
 		count(COUNT_hellos_malformed);
 		return 0;
 	}
@@ -554,11 +555,11 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 }
 
 /* Each load kept apart: merged into one load from a computed address, the verifier refuses it. */
-#define ARGUMENT(register)                                                                             \
-	({                                                                                             \
-		u64 v_ = ctx->register;                                                                \
-		__asm__ volatile("" : "+r"(v_));                                                       \
-		v_;                                                                                    \
+#define ARGUMENT(register)                                                                         \
+	({                                                                                         \
+		u64 v_ = ctx->register;                                                            \
+		__asm__ volatile("" : "+r"(v_));                                                   \
+		v_;                                                                                \
 	})
 
 static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
@@ -566,11 +567,16 @@ static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
 	u64 di = ARGUMENT(di), si = ARGUMENT(si), dx = ARGUMENT(dx);
 	u64 cx = ARGUMENT(cx), r8 = ARGUMENT(r8), r9 = ARGUMENT(r9);
 
-	return which == 0 ? di : which == 1 ? si : which == 2 ? dx : which == 3 ? cx : which == 4 ? r8 : r9;
+	return which == 0   ? di
+	       : which == 1 ? si
+	       : which == 2 ? dx
+	       : which == 3 ? cx
+	       : which == 4 ? r8
+			    : r9;
 }
 
-/* Reads a C string that may not be in memory yet, a byte past `size` at most, and never across a page
- * that may not exist. Returns its length. */
+/* Reads a C string that may not be in memory yet, a byte past `size` at most, and never across a
+ * page that may not exist. Returns its length. */
 #define TEXT_MAX (ONCPU_ID_LEN + 1u)
 static __always_inline u32 copy_user_text(char *to, u64 from, bool *ret_failed)
 {
@@ -732,13 +738,13 @@ int on_call(struct oncpu_call *call)
 
 /* ---- the stubs: pinned, attached once, and never changed ---- */
 
-#define STUB(section, name)                                                                            \
-	SEC(section)                                                                                   \
-	int stub_##name(void *ctx)                                                                     \
-	{                                                                                              \
-		bpf_tail_call(ctx, &hook_##name, 0);                                                   \
-		count(COUNT_no_program);                                                               \
-		return 0;                                                                              \
+#define STUB(section, name)                                                                        \
+	SEC(section)                                                                               \
+	int stub_##name(void *ctx)                                                                 \
+	{                                                                                          \
+		bpf_tail_call(ctx, &hook_##name, 0);                                               \
+		count(COUNT_no_program);                                                           \
+		return 0;                                                                          \
 	}
 
 STUB("tp_btf/sched_switch", switch)

@@ -10,10 +10,14 @@
 int command_agent(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "state-dir", required_argument, NULL, 's' }, { "socket", required_argument, NULL, 'S' },
-		{ "config", required_argument, NULL, 'c' },    { "pin-dir", required_argument, NULL, 'p' },
-		{ "user", required_argument, NULL, 'u' },      { "log-level", required_argument, NULL, 'l' },
-		{ "unpin", no_argument, NULL, 'U' },	       { "ready-fd", required_argument, NULL, 'r' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "socket", required_argument, NULL, 'S' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "pin-dir", required_argument, NULL, 'p' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "unpin", no_argument, NULL, 'U' },
+		{ "ready-fd", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct agent_options o = { .ready_fd = -1 };

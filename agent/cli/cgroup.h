@@ -12,7 +12,7 @@ struct cgroup {
 	int fd, events; /* the directory; cgroup.events */
 };
 
-int cgroup_mount(char *buffer, unsigned long size); /* 0, -ENOENT */
+int cgroup_mount(char *buffer, unsigned long size);  /* 0, -ENOENT */
 int cgroup_make(struct cgroup *c, const char *kind); /* 0, -errno */
 int cgroup_enter(const struct cgroup *c);
 bool cgroup_populated(const struct cgroup *c); /* any process left, in the whole subtree */

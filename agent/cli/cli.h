@@ -48,8 +48,10 @@ struct selection {
 	const char *function, *id, *since;
 	unsigned long long last; /* 0 = all */
 };
-int source_invocations(const struct place *place, const struct selection *s, line_fn visit, void *user);
-int source_closed_instances(const struct place *place, const struct selection *s, line_fn visit, void *user);
+int source_invocations(const struct place *place, const struct selection *s, line_fn visit,
+		       void *user);
+int source_closed_instances(const struct place *place, const struct selection *s, line_fn visit,
+			    void *user);
 int source_sums(const struct place *place, const struct selection *s,
 		int (*visit)(void *user, const struct ledger_sum *sum), void *user);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The smallest client that the agent's socket needs: one GET, an answer of lines. Reads what the agent
- * may send (Content-Length, chunked, or until the end), holds one line at a time.
+ * The smallest client that the agent's socket needs: one GET, an answer of lines. Reads what the
+ * agent may send (Content-Length, chunked, or until the end), holds one line at a time.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -23,7 +23,8 @@ void client_query(char *path, size_t size, const char *name, const char *value, 
 {
 	size_t used = strlen(path);
 
-	used += (size_t)snprintf(path + used, size - used, "%c%s=", strchr(path, '?') ? '&' : '?', name);
+	used += (size_t)snprintf(path + used, size - used, "%c%s=", strchr(path, '?') ? '&' : '?',
+				 name);
 	for (size_t i = 0; i < length && used + 4 < size; i++) {
 		unsigned char c = (unsigned char)value[i];
 

@@ -125,17 +125,28 @@ static void print_table(struct comparison *c)
 int command_compare(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	    { "function", required_argument, NULL, 'f' },
-		{ "since", required_argument, NULL, 't' },  { "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' }, { NULL, 0, NULL, 0 },
+		{ "json", no_argument, NULL, 'j' },
+		{ "function", required_argument, NULL, 'f' },
+		{ "since", required_argument, NULL, 't' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "socket", required_argument, NULL, 'S' },
+		{ NULL, 0, NULL, 0 },
 	};
-	struct comparison c = {
-		.table = { .columns = 11,
-			   .titles = { "FUNCTION", "COUNT", "COLD", "WALL", "ON-CPU", "AWS 2018",
-				       "÷ ON-CPU", "AWS TODAY", "÷ ON-CPU", "ON-CPU BILL", "FLAGGED" },
-			   .right = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true,
-				      [6] = true, [7] = true, [8] = true, [9] = true, [10] = true } }
-	};
+	struct comparison c = { .table = { .columns = 11,
+					   .titles = { "FUNCTION", "COUNT", "COLD", "WALL",
+						       "ON-CPU", "AWS 2018", "÷ ON-CPU",
+						       "AWS TODAY", "÷ ON-CPU", "ON-CPU BILL",
+						       "FLAGGED" },
+					   .right = { [1] = true,
+						      [2] = true,
+						      [3] = true,
+						      [4] = true,
+						      [5] = true,
+						      [6] = true,
+						      [7] = true,
+						      [8] = true,
+						      [9] = true,
+						      [10] = true } } };
 	struct selection s = {};
 	struct place place;
 	int o, error;

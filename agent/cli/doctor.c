@@ -25,9 +25,8 @@ struct doctor {
 	int bad, warned;
 };
 
-__attribute__((format(printf, 5, 6))) static void say(struct doctor *d, enum verdict v,
-						       const char *what, const char *cure,
-						       const char *format, ...)
+__attribute__((format(printf, 5, 6))) static void
+say(struct doctor *d, enum verdict v, const char *what, const char *cure, const char *format, ...)
 {
 	static const char *const words[] = { "ok", "WARN", "FAIL" };
 	char found[512], line[2048];
@@ -84,8 +83,8 @@ static void check_kernel(struct doctor *d)
 		say(d, BAD, "architecture", "marks and hellos are x86-64 only", "%s", u.machine);
 	say(d, access("/sys/kernel/btf/vmlinux", R_OK) ? BAD : GOOD, "BTF",
 	    "use a kernel with CONFIG_DEBUG_INFO_BTF, as Debian's are", "%s",
-	    access("/sys/kernel/btf/vmlinux", R_OK) ? "no /sys/kernel/btf/vmlinux" :
-						      "/sys/kernel/btf/vmlinux");
+	    access("/sys/kernel/btf/vmlinux", R_OK) ? "no /sys/kernel/btf/vmlinux"
+						    : "/sys/kernel/btf/vmlinux");
 	say(d, geteuid() ? BAD : GOOD, "rights", "run it with sudo", "%s",
 	    geteuid() ? "not root: the kernel side cannot be loaded" : "root");
 }
@@ -114,8 +113,9 @@ static void check_cgroup(struct doctor *d)
 
 static void check_facts(struct doctor *d)
 {
-	FILE *p = popen("zcat /proc/config.gz 2>/dev/null || cat /boot/config-$(uname -r) 2>/dev/null",
-			"re");
+	FILE *p = popen(
+		"zcat /proc/config.gz 2>/dev/null || cat /boot/config-$(uname -r) 2>/dev/null",
+		"re");
 	bool steal = false, irq = false, any = false;
 	char line[256];
 
@@ -132,19 +132,23 @@ static void check_facts(struct doctor *d)
 		return;
 	}
 	say(d, GOOD, "hypervisor's steal", NULL, "%s",
-	    steal ? "known to the scheduler, and never in cpu_ns" :
-		    "not accounted by this kernel: what a hypervisor takes is in cpu_ns");
+	    steal ? "known to the scheduler, and never in cpu_ns"
+		  : "not accounted by this kernel: what a hypervisor takes is in cpu_ns");
 	say(d, GOOD, "interrupts", NULL, "%s",
-	    irq ? "accounted apart by the kernel, not in cpu_ns" :
-		  "charged by the kernel to whom they interrupt, so in cpu_ns");
+	    irq ? "accounted apart by the kernel, not in cpu_ns"
+		: "charged by the kernel to whom they interrupt, so in cpu_ns");
 }
 
 /* Loads and attaches the real thing under pins of its own, then takes it away again. */
 static void check_load(struct doctor *d)
 {
 	char pin_dir[64];
-	struct kern_config config = { .pin_dir = pin_dir, .max_instances = 16, .max_threads = 64,
-				      .ring_bytes = 65536, .hidden_check = true, .live_steal = true };
+	struct kern_config config = { .pin_dir = pin_dir,
+				      .max_instances = 16,
+				      .max_threads = 64,
+				      .ring_bytes = 65536,
+				      .hidden_check = true,
+				      .live_steal = true };
 	struct timespec a, b;
 	struct kern_owner *owner = NULL;
 	bool adopted;
@@ -166,8 +170,8 @@ static void check_load(struct doctor *d)
 	say(d, access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? BAD : GOOD, "uprobes",
 	    "use a kernel with CONFIG_UPROBE_EVENTS; without, only cgroup totals and measure work",
 	    "%s",
-	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? "not in this kernel" :
-									"there");
+	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? "not in this kernel"
+								      : "there");
 	say(d, GOOD, "pid_max", NULL, "%ld (4 bytes of table each)",
 	    read_long("/proc/sys/kernel/pid_max"));
 }
@@ -183,8 +187,9 @@ static void check_state(struct doctor *d, const struct place *place)
 		return;
 	}
 	say(d, fs.f_bavail * fs.f_frsize < 64u << 20 ? WARN : GOOD, "state directory",
-	    "make room: a full disk stops the ledger, though not the measuring", "%s, %" PRIu64 " MiB free",
-	    place->state_dir, (uint64_t)fs.f_bavail * fs.f_frsize >> 20);
+	    "make room: a full disk stops the ledger, though not the measuring",
+	    "%s, %" PRIu64 " MiB free", place->state_dir,
+	    (uint64_t)fs.f_bavail * fs.f_frsize >> 20);
 }
 
 /* ---- the agent ---- */
@@ -217,9 +222,9 @@ static int on_health(void *user, const char *line, size_t length)
 	    (long long)json_integer_value(json_object_get(o, "pid")));
 	if (!counters)
 		counters = json_object_get(o, "kernel_counters");
-	json_object_foreach((json_t *)(uintptr_t)counters, name, value)
-		if (json_integer_value(value) && is_trouble(name))
-			say(d, WARN, name, help_for(name), "%lld", (long long)json_integer_value(value));
+	json_object_foreach((json_t *)(uintptr_t)counters, name,
+			    value) if (json_integer_value(value) && is_trouble(name))
+		say(d, WARN, name, help_for(name), "%lld", (long long)json_integer_value(value));
 	json_decref(o);
 	return 0;
 }
@@ -264,8 +269,8 @@ int command_doctor(int argc, char **argv)
 	check_state(&d, &place);
 	check_agent(&d, &place);
 	if (!d.json)
-		printf("\n%s\n", d.bad	  ? "Something is missing: see FAIL." :
-				 d.warned ? "It works; see WARN." :
-					    "All is well.");
+		printf("\n%s\n", d.bad	    ? "Something is missing: see FAIL."
+				 : d.warned ? "It works; see WARN."
+					    : "All is well.");
 	return d.bad ? 1 : 0;
 }

@@ -42,7 +42,11 @@ void format_ns(int64_t ns, char cell[CELL_MAX])
 		if (v < u)
 			continue;
 		scaled(ns, units[i].unit,
-		       i == 0 ? 3 : v < 10 * u ? 3 : v < 100 * u ? 2 : 1, units[i].name, cell);
+		       i == 0	     ? 3
+		       : v < 10 * u  ? 3
+		       : v < 100 * u ? 2
+				     : 1,
+		       units[i].name, cell);
 		return;
 	}
 }
@@ -74,7 +78,8 @@ void format_text(const char *text, size_t width, char cell[CELL_MAX])
 		snprintf(shown, sizeof(shown), "%s", text);
 	} else {
 		memcpy(shown, text, sizeof(shown) / 2);
-		memcpy(shown + sizeof(shown) / 2, text + n - sizeof(shown) / 2 + 1, sizeof(shown) / 2);
+		memcpy(shown + sizeof(shown) / 2, text + n - sizeof(shown) / 2 + 1,
+		       sizeof(shown) / 2);
 		clean = false; /* may have been cut inside a character */
 	}
 	for (char *p = shown; !clean && *p; p++)

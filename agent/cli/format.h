@@ -15,8 +15,8 @@ enum { CELL_MAX = 160, COLUMNS_MAX = 12 };
 void format_ns(int64_t ns, char cell[CELL_MAX]);
 /* "12.34×"; "–" where the divisor is not positive. */
 void format_ratio(int64_t a, int64_t b, char cell[CELL_MAX]);
-/* Text of unknown origin: control characters and broken UTF-8 become '?', the middle is cut out when
- * it is longer than `width` columns. */
+/* Text of unknown origin: control characters and broken UTF-8 become '?', the middle is cut out
+ * when it is longer than `width` columns. */
 void format_text(const char *text, size_t width, char cell[CELL_MAX]);
 /* Columns that a cell takes on the terminal (UTF-8 aware; every character counts as one). */
 size_t format_width(const char *cell);

@@ -21,10 +21,14 @@ struct listing {
 static int parse(const char *command, struct listing *l, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	       { "function", required_argument, NULL, 'f' },
-		{ "id", required_argument, NULL, 'i' },	       { "last", required_argument, NULL, 'n' },
-		{ "since", required_argument, NULL, 't' },     { "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },    { NULL, 0, NULL, 0 },
+		{ "json", no_argument, NULL, 'j' },
+		{ "function", required_argument, NULL, 'f' },
+		{ "id", required_argument, NULL, 'i' },
+		{ "last", required_argument, NULL, 'n' },
+		{ "since", required_argument, NULL, 't' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "socket", required_argument, NULL, 'S' },
+		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t last;
 	int c;
@@ -107,7 +111,8 @@ static void join_flags(const json_t *flags, char cell[CELL_MAX])
 	const json_t *f;
 
 	cell[0] = 0;
-	json_array_foreach(flags, i, f) {
+	json_array_foreach(flags, i, f)
+	{
 		int n = snprintf(cell + used, CELL_MAX - used, "%s%s", used ? "," : "",
 				 json_string_value(f));
 
@@ -149,10 +154,11 @@ static int invocation_row(void *user, const char *line, size_t length)
 
 static int nothing_found(const struct listing *l, const char *what)
 {
-	fprintf(stderr, "no %s%s%s%s yet (functions are named in the configuration, or mark "
-			"themselves with oncpu/runtime.h)\n",
-		what, l->select.function ? " of " : "", l->select.function ? l->select.function : "",
-		l->select.id ? " with that id" : "");
+	fprintf(stderr,
+		"no %s%s%s%s yet (functions are named in the configuration, or mark "
+		"themselves with oncpu/runtime.h)\n",
+		what, l->select.function ? " of " : "",
+		l->select.function ? l->select.function : "", l->select.id ? " with that id" : "");
 	return 0;
 }
 
@@ -174,11 +180,12 @@ static int list(struct listing *l, const char *what,
 
 int command_invocations(int argc, char **argv)
 {
-	struct listing l = { .table = { .columns = 10,
-					.titles = { "START", "FUNCTION", "ID", "STATUS", "INIT",
-						    "WALL", "ON-CPU", "±", "BILLED (AWS)", "FLAGS" },
-					.right = { [4] = true, [5] = true, [6] = true, [7] = true,
-						   [8] = true } } };
+	struct listing l = {
+		.table = { .columns = 10,
+			   .titles = { "START", "FUNCTION", "ID", "STATUS", "INIT", "WALL",
+				       "ON-CPU", "±", "BILLED (AWS)", "FLAGS" },
+			   .right = { [4] = true, [5] = true, [6] = true, [7] = true, [8] = true } }
+	};
 	int misused = parse("invocations", &l, argc, argv);
 
 	return misused ? misused : list(&l, "invocations", source_invocations, invocation_row);
@@ -211,11 +218,15 @@ static int instance_row(void *user, const char *line, size_t length)
 int command_instances(int argc, char **argv)
 {
 	struct listing l = { .table = { .columns = 10,
-					.titles = { "START", "FUNCTION", "INSTANCE", "COUNT", "INIT",
-						    "INVOCATIONS", "FREEZE", "BETWEEN", "= TOTAL",
-						    "FLAGS" },
-					.right = { [3] = true, [4] = true, [5] = true, [6] = true,
-						   [7] = true, [8] = true } } };
+					.titles = { "START", "FUNCTION", "INSTANCE", "COUNT",
+						    "INIT", "INVOCATIONS", "FREEZE", "BETWEEN",
+						    "= TOTAL", "FLAGS" },
+					.right = { [3] = true,
+						   [4] = true,
+						   [5] = true,
+						   [6] = true,
+						   [7] = true,
+						   [8] = true } } };
 	int misused = parse("instances", &l, argc, argv);
 
 	return misused ? misused : list(&l, "instances", source_closed_instances, instance_row);

@@ -14,17 +14,20 @@ static const struct command commands[] = {
 	  "            [--user NAME] [--log-level error|warning|info|debug] [--unpin]\n\n"
 	  "Runs until SIGTERM or SIGINT. What it measures goes on while it is stopped, and is\n"
 	  "in the ledger after the next start; --unpin ends the measuring with the agent.\n"
-	  "Defaults: /var/lib/oncpu, /run/oncpu/oncpu.sock, /etc/oncpu/oncpu.conf if it is there.\n",
+	  "Defaults: /var/lib/oncpu, /run/oncpu/oncpu.sock, /etc/oncpu/oncpu.conf if it is "
+	  "there.\n",
 	  command_agent },
 	{ "invocations", "list invocations: wall, on-CPU and billed time, one a line",
 	  "oncpu invocations [--json] [--function NAME] [--id ID] [--last N] [--since T]\n"
 	  "                  [--state-dir DIR] [--socket PATH]\n\n"
 	  "From the running agent, or from its ledger when none runs. --json: one\n"
-	  "oncpu.invocation/1 record a line. T: 15m (ago), RFC 3339 in UTC, or ns since the epoch.\n"
+	  "oncpu.invocation/1 record a line. T: 15m (ago), RFC 3339 in UTC, or ns since the "
+	  "epoch.\n"
 	  "The table shows the last 20 unless --last says otherwise (0 = all).\n",
 	  command_invocations },
 	{ "compare", "what each function used, and what it would be billed",
-	  "oncpu compare [--json] [--function NAME] [--since T] [--state-dir DIR] [--socket PATH]\n",
+	  "oncpu compare [--json] [--function NAME] [--since T] [--state-dir DIR] [--socket "
+	  "PATH]\n",
 	  command_compare },
 	{ "instances", "the closing record of each instance that is over: the law, line by line",
 	  "oncpu instances [--json] [--function NAME] [--last N] [--since T] [--state-dir DIR]\n"
@@ -103,7 +106,8 @@ void place_defaults(struct place *place)
 
 static int usage(FILE *to, int code)
 {
-	fputs("oncpu measures the exact on-CPU time of function invocations, and what they would be "
+	fputs("oncpu measures the exact on-CPU time of function invocations, and what they would "
+	      "be "
 	      "billed.\n\nusage: oncpu COMMAND [OPTION...]\n\n",
 	      to);
 	for (int i = 0; i < COMMANDS; i++)

@@ -2,8 +2,9 @@
 /*
  * oncpu measure: one run of a program, its whole process tree, is one invocation.
  *
- * The tree gets a cgroup of its own, which the program is born into, so that no nanosecond is missed or
- * added; the boundaries go through the pinned program, so they are exact whatever the agent does.
+ * The tree gets a cgroup of its own, which the program is born into, so that no nanosecond is
+ * missed or added; the boundaries go through the pinned program, so they are exact whatever the
+ * agent does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,8 +56,11 @@ static int ignore(void *user, const char *line, size_t length)
 
 static int start_agent(struct measurement *m)
 {
-	struct agent_options o = { .state_dir = m->place.state_dir, .socket = m->place.socket,
-				   .pin_dir = m->pin_dir, .unpin = true, .log_level = "warning" };
+	struct agent_options o = { .state_dir = m->place.state_dir,
+				   .socket = m->place.socket,
+				   .pin_dir = m->pin_dir,
+				   .unpin = true,
+				   .log_level = "warning" };
 	int ready[2];
 	char byte;
 
@@ -114,10 +118,12 @@ static void run_program(const struct measurement *m, const sigset_t *mask)
 	_exit(code);
 }
 
-/* Born inside the cgroup: clone3 does it in one step; where it is refused, the child enters first. */
+/* Born inside the cgroup: clone3 does it in one step; where it is refused, the child enters first.
+ */
 static pid_t spawn(struct measurement *m, const sigset_t *mask)
 {
-	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP,
+				   .exit_signal = SIGCHLD,
 				   .cgroup = (uint64_t)m->cgroup.fd };
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 
@@ -146,8 +152,9 @@ static int wait_for_tree(struct measurement *m, pid_t pid, int signals)
 		int n = poll(fds, 2, ended ? 1000 : -1);
 
 		if (!n && !told) {
-			fprintf(stderr, "oncpu: %s has ended; waiting for the rest of its tree "
-					"(--no-wait would not)\n",
+			fprintf(stderr,
+				"oncpu: %s has ended; waiting for the rest of its tree "
+				"(--no-wait would not)\n",
 				m->program[0]);
 			told = true;
 		}
@@ -185,9 +192,9 @@ static int run(struct measurement *m)
 		return command_fail("cannot start %s: %s", m->program[0], strerror(errno));
 	wait_for_tree(m, pid, signals);
 	close(signals);
-	status = WIFSIGNALED(m->status) ? ONCPU_STATUS_CRASHED :
-		 WEXITSTATUS(m->status) ? ONCPU_STATUS_ERROR :
-					  ONCPU_STATUS_OK;
+	status = WIFSIGNALED(m->status)	  ? ONCPU_STATUS_CRASHED
+		 : WEXITSTATUS(m->status) ? ONCPU_STATUS_ERROR
+					  : ONCPU_STATUS_OK;
 	error = kern_boundary_make(m->boundary, m->uid, ONCPU_EV_END, m->id, strlen(m->id), status);
 	m->cpu_stat_ns = cgroup_cpu_ns(&m->cgroup);
 	if (kern_boundary_release(m->boundary, m->uid) || error)
@@ -232,7 +239,8 @@ static int report(void *user, const char *json, size_t length)
 	fprintf(stderr, "%-16s %12" PRId64 "  voluntary, %" PRId64 " involuntary\n", "switches",
 		number(switches, "voluntary"), number(switches, "involuntary"));
 	billed = json_object_get(o, "billed");
-	json_object_foreach(billed, name, policy) {
+	json_object_foreach(billed, name, policy)
+	{
 		json_t *ms = json_object_get(policy, "billed_ms");
 		int64_t ns = ms ? json_integer_value(ms) * 1000000 : number(policy, "billed_ns");
 
@@ -255,10 +263,14 @@ static int show(struct measurement *m)
 static int parse(struct measurement *m, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "function", required_argument, NULL, 'f' }, { "id", required_argument, NULL, 'i' },
-		{ "json", no_argument, NULL, 'j' },	      { "no-wait", no_argument, NULL, 'w' },
-		{ "state-dir", required_argument, NULL, 's' }, { "socket", required_argument, NULL, 'S' },
-		{ "pin-dir", required_argument, NULL, 'p' },   { NULL, 0, NULL, 0 },
+		{ "function", required_argument, NULL, 'f' },
+		{ "id", required_argument, NULL, 'i' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "no-wait", no_argument, NULL, 'w' },
+		{ "state-dir", required_argument, NULL, 's' },
+		{ "socket", required_argument, NULL, 'S' },
+		{ "pin-dir", required_argument, NULL, 'p' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct timespec now;
 	int c;
@@ -318,7 +330,8 @@ int command_measure(int argc, char **argv)
 	if (code)
 		return code;
 	if (geteuid())
-		return command_fail("measure needs root, for eBPF and for the cgroup (run it with sudo)");
+		return command_fail(
+			"measure needs root, for eBPF and for the cgroup (run it with sudo)");
 	code = need_agent(&m);
 	if (!code && (code = cgroup_make(&m.cgroup, "measure")))
 		command_fail("cannot make a cgroup: %s (oncpu doctor tells more)", strerror(-code));

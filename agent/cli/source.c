@@ -51,20 +51,24 @@ static int parse_since(const char *text, int64_t *ret_ns)
 static int open_ledger(const struct place *place, const struct selection *s,
 		       struct ledger_reader **ret_reader, struct ledger_query *ret_query)
 {
-	struct ledger_query q = { .function = s->function, .id = s->id,
-				  .id_len = s->id ? strlen(s->id) : 0, .last = s->last };
+	struct ledger_query q = { .function = s->function,
+				  .id = s->id,
+				  .id_len = s->id ? strlen(s->id) : 0,
+				  .last = s->last };
 	int error;
 
 	if (s->since && parse_since(s->since, &q.since_realtime_ns)) {
-		command_fail("--since %s is no time (15m, 2026-01-31T12:00:00Z, or ns since the epoch)",
-			     s->since);
+		command_fail(
+			"--since %s is no time (15m, 2026-01-31T12:00:00Z, or ns since the epoch)",
+			s->since);
 		return -EINVAL;
 	}
 	error = ledger_reader_open(place->state_dir, ret_reader);
 	if (error == -ENOENT)
-		command_fail("no agent answers at %s, and there is no ledger in %s (start one: sudo "
-			     "oncpu agent; or name them: --socket, --state-dir)",
-			     place->socket, place->state_dir);
+		command_fail(
+			"no agent answers at %s, and there is no ledger in %s (start one: sudo "
+			"oncpu agent; or name them: --socket, --state-dir)",
+			place->socket, place->state_dir);
 	else if (error)
 		command_fail("%s", ledger_error());
 	*ret_query = q;
@@ -111,7 +115,8 @@ static int from_agent(const struct place *place, const char *what, const struct 
 	return error;
 }
 
-int source_invocations(const struct place *place, const struct selection *s, line_fn visit, void *user)
+int source_invocations(const struct place *place, const struct selection *s, line_fn visit,
+		       void *user)
 {
 	struct forward f = { visit, user };
 	struct ledger_reader *reader = NULL;
@@ -178,10 +183,12 @@ static int sum_of_line(void *user, const char *line, size_t length)
 	sum.init_cpu_ns = number(o, "init_cpu_ns");
 	sum.between_cpu_ns = number(o, "between_cpu_ns");
 	sum.max_error_bound_ns = number(o, "max_error_bound_ns");
-	json_object_foreach(json_object_get(o, "billed"), name, policy) {
+	json_object_foreach(json_object_get(o, "billed"), name, policy)
+	{
 		if (sum.billed_count == RECORD_MAX_BILLED)
 			break;
-		snprintf(sum.billed[sum.billed_count].policy, sizeof(sum.billed[0].policy), "%s", name);
+		snprintf(sum.billed[sum.billed_count].policy, sizeof(sum.billed[0].policy), "%s",
+			 name);
 		sum.billed[sum.billed_count++].billed_ns = number(policy, "billed_ns");
 	}
 	error = s->visit(s->user, &sum);

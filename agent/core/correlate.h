@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Correlation: kernel events in, records out. Pure: no I/O, no clock, no globals; the caller passes
- * time. The life of each instance is a state machine; every irregular order leaves a flag on a record.
+ * time. The life of each instance is a state machine; every irregular order leaves a flag on a
+ * record.
  *
  * Ownership: the correlator owns its state; sinks get borrowed pointers valid during the call.
  * Determinism: the same events, ticks and restored state give the same records, byte for byte — the
@@ -28,11 +29,14 @@ struct correlator_config {
 	char host[RECORD_HOST_LEN];
 	char boot_id[RECORD_BOOT_LEN];
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME − CLOCK_MONOTONIC, sampled at start */
-	uint64_t reorder_ns;	    /* how long (event time or tick) a gap may stay open before it counts as lost */
-	uint32_t max_instances;	    /* bound on memory; beyond it events are counted and refused with -ENOSPC */
+	uint64_t reorder_ns; /* how long (event time or tick) a gap may stay open before it counts
+				as lost */
+	uint32_t max_instances; /* bound on memory; beyond it events are counted and refused with
+				   -ENOSPC */
 	void *user;
-	/* Each may be NULL. on_invocation fills `billed` itself through billing.h before the sink sees it? No:
-	 * the correlator calls `bill` (if set) on every invocation record just before the sink. */
+	/* Each may be NULL. on_invocation fills `billed` itself through billing.h before the sink
+	 * sees it? No: the correlator calls `bill` (if set) on every invocation record just before
+	 * the sink. */
 	void (*bill)(void *user, struct invocation_record *record);
 	void (*on_invocation)(void *user, const struct invocation_record *record);
 	void (*on_instance)(void *user, const struct instance_record *record);
@@ -55,7 +59,8 @@ void correlator_free(struct correlator **correlator); /* NULL-safe, clears */
 int correlator_feed(struct correlator *c, const struct oncpu_event *event);
 /* Gives up on gaps older than reorder_ns; `now_ns` is CLOCK_MONOTONIC. */
 int correlator_tick(struct correlator *c, uint64_t now_ns);
-/* Treats every open gap as lost now (clean stop, or a drained ring that is known to be complete). */
+/* Treats every open gap as lost now (clean stop, or a drained ring that is known to be complete).
+ */
 int correlator_flush(struct correlator *c);
 
 const struct correlator_counters *correlator_counters(const struct correlator *c);
@@ -68,7 +73,8 @@ uint64_t correlator_sequence(const struct correlator *c); /* the last sequence g
  */
 typedef int (*correlator_state_fn)(void *user, uint64_t uid, const void *blob, size_t size);
 int correlator_dirty(struct correlator *c, correlator_state_fn visit, void *user);
-int correlator_all(struct correlator *c, correlator_state_fn visit, void *user); /* every open one, dirty or not */
+int correlator_all(struct correlator *c, correlator_state_fn visit,
+		   void *user);		     /* every open one, dirty or not */
 void correlator_clean(struct correlator *c); /* after the commit */
 /* Restores one instance (0, -EBADMSG for a damaged or foreign blob, -EEXIST) and the sequence. */
 int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, size_t size);
@@ -83,6 +89,7 @@ struct instance_view {
 	int64_t total_cpu_ns, invocations;
 	uint64_t flags;
 };
-void correlator_each(const struct correlator *c, void (*visit)(void *user, const struct instance_view *view), void *user);
+void correlator_each(const struct correlator *c,
+		     void (*visit)(void *user, const struct instance_view *view), void *user);
 
 #endif

@@ -46,8 +46,8 @@ static int uprobe_type(void)
 	return type;
 }
 
-/* By hand rather than through libbpf, whose link would keep the perf event's descriptor open in this
- * process for good: here the pin alone holds the attachment. */
+/* By hand rather than through libbpf, whose link would keep the perf event's descriptor open in
+ * this process for good: here the pin alone holds the attachment. */
 static int attach_uprobe(struct bpf_program *program, int fd, uint64_t offset, uint64_t cookie,
 			 const char *pin)
 {
@@ -108,10 +108,9 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 			return -errno;
 		o->symbol_names++;
 	}
-	cookie = ONCPU_COOKIE(s->kind, s->id_arg < 0 ? 0xff : s->id_arg,
-			      s->name_arg < 0 ? 0xff : s->name_arg,
-			      s->status_arg < 0 ? 0xff : s->status_arg,
-			      s->function[0] ? index + 1 : 0);
+	cookie = ONCPU_COOKIE(
+		s->kind, s->id_arg < 0 ? 0xff : s->id_arg, s->name_arg < 0 ? 0xff : s->name_arg,
+		s->status_arg < 0 ? 0xff : s->status_arg, s->function[0] ? index + 1 : 0);
 	unlink(pin); /* sleepable, so without a stub: the new program takes the old one's place */
 	return attach_uprobe(o->skel->progs.on_symbol, file_fd, offset, cookie, pin);
 }
@@ -120,9 +119,9 @@ int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *obje
 {
 	uint32_t one = 1;
 
-	return bpf_map_update_elem(bpf_map__fd(o->skel->maps.objects), object, &one, BPF_ANY) ?
-		       -errno :
-		       0;
+	return bpf_map_update_elem(bpf_map__fd(o->skel->maps.objects), object, &one, BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 /* ---- cgroups that exist already ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Boundaries from outside, through the pinned syscall program: they stand while the agent is down. */
+/* Boundaries from outside, through the pinned syscall program: they stand while the agent is down.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,9 @@ int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
 		       size_t id_len, int32_t status)
 {
-	struct oncpu_call c = { .op = ONCPU_CALL_BOUNDARY, .uid = uid, .kind = kind, .status = status };
+	struct oncpu_call c = {
+		.op = ONCPU_CALL_BOUNDARY, .uid = uid, .kind = kind, .status = status
+	};
 
 	if (id_len > sizeof(c.id))
 		return kern_fail(-EINVAL, "an invocation id has at most %zu bytes", sizeof(c.id));

@@ -52,7 +52,8 @@ static int file_offset(const struct image *im, uint64_t address, uint64_t *ret_o
 	for (size_t i = 0; i < im->segments; i++) {
 		GElf_Phdr p;
 
-		if (!gelf_getphdr(im->elf, (int)i, &p) || p.p_type != PT_LOAD || !(p.p_flags & PF_X))
+		if (!gelf_getphdr(im->elf, (int)i, &p) || p.p_type != PT_LOAD ||
+		    !(p.p_flags & PF_X))
 			continue;
 		if (address >= p.p_vaddr && address - p.p_vaddr < p.p_filesz &&
 		    p.p_offset < INT64_MAX - p.p_filesz) {
@@ -112,7 +113,8 @@ static int one_note(const struct image *im, const char *d, size_t size, int64_t 
 	return left ? (int)left : 1;
 }
 
-static int walk_notes(const struct image *im, Elf_Data *data, int64_t base, marks_fn visit, void *user)
+static int walk_notes(const struct image *im, Elf_Data *data, int64_t base, marks_fn visit,
+		      void *user)
 {
 	size_t at = 0, next, name, desc;
 	int found = 0, seen = 0, result;
@@ -124,8 +126,8 @@ static int walk_notes(const struct image *im, Elf_Data *data, int64_t base, mark
 		if (++seen > MAX_NOTES)
 			return -EBADMSG;
 		at = next;
-		if (note.n_type != 3 || note.n_namesz != sizeof("stapsdt") ||
-		    desc > data->d_size || note.n_descsz > data->d_size - desc ||
+		if (note.n_type != 3 || note.n_namesz != sizeof("stapsdt") || desc > data->d_size ||
+		    note.n_descsz > data->d_size - desc ||
 		    memcmp(bytes + name, "stapsdt", sizeof("stapsdt")))
 			continue;
 		result = one_note(im, bytes + desc, note.n_descsz, base, visit, user);
@@ -261,7 +263,8 @@ static int keep_nearest(void *user, const char *name, const GElf_Sym *symbol)
 	for (int i = 0; i < NEAREST; i++) {
 		if (n->best[i].name[0] && n->best[i].distance <= d)
 			continue;
-		memmove(&n->best[i + 1], &n->best[i], sizeof(n->best[0]) * (size_t)(NEAREST - 1 - i));
+		memmove(&n->best[i + 1], &n->best[i],
+			sizeof(n->best[0]) * (size_t)(NEAREST - 1 - i));
 		snprintf(n->best[i].name, NAME, "%s", name);
 		n->best[i].distance = d;
 		break;

@@ -102,8 +102,8 @@ int kern_calibrate(struct kern_owner *o)
 	if (slots == MAP_FAILED)
 		return -errno;
 	for (uint32_t c = 0; c < o->cpus; c++) {
-		int64_t least = slots[c].d_now < slots[c].d_before ? slots[c].d_now :
-								     slots[c].d_before;
+		int64_t least =
+			slots[c].d_now < slots[c].d_before ? slots[c].d_now : slots[c].d_before;
 		int64_t lag = least - truth;
 
 		if (slots[c].d_window && lag > 0 && lag < 5000)

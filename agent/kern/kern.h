@@ -2,8 +2,9 @@
 /*
  * The kernel side as the agent sees it. The only folder that sees libbpf and libelf.
  *
- * Two halves: `kern_owner` (privileged: loads, pins, attaches; used by the attacher, measure, doctor)
- * and `kern_view` (unprivileged: mmaps and reads through the descriptors that the owner hands over).
+ * Two halves: `kern_owner` (privileged: loads, pins, attaches; used by the attacher, measure,
+ * doctor) and `kern_view` (unprivileged: mmaps and reads through the descriptors that the owner
+ * hands over).
  */
 #ifndef ONCPU_KERN_KERN_H
 #define ONCPU_KERN_KERN_H
@@ -17,32 +18,42 @@
 
 struct kern_pattern {
 	char function[ONCPU_NAME_LEN];
-	char pattern[ONCPU_PATTERN_LEN]; /* glob over the cgroup v2 path: '*' within one component, '?' one byte */
+	char pattern[ONCPU_PATTERN_LEN]; /* glob over the cgroup v2 path: '*' within one component,
+					    '?' one byte */
 };
 
 struct kern_config {
-	const char *pin_dir;	/* default /sys/fs/bpf/oncpu */
+	const char *pin_dir;	 /* default /sys/fs/bpf/oncpu */
 	const char *cgroup_root; /* NULL = find the cgroup2 mount */
-	uint32_t max_instances; /* default 4096 */
-	uint32_t max_threads;	/* default 65536 */
-	uint32_t ring_bytes;	/* power of two, default 16 MiB */
+	uint32_t max_instances;	 /* default 4096 */
+	uint32_t max_threads;	 /* default 65536 */
+	uint32_t ring_bytes;	 /* power of two, default 16 MiB */
 	const struct kern_pattern *patterns;
 	uint32_t pattern_count;
-	bool hidden_check;	/* compare rq->curr (default true) */
-	bool live_steal;	/* default true */
-	bool no_wakeup_bound;	/* leaves what may be waking up out of the bound; for measuring only */
+	bool hidden_check;    /* compare rq->curr (default true) */
+	bool live_steal;      /* default true */
+	bool no_wakeup_bound; /* leaves what may be waking up out of the bound; for measuring only
+			       */
 };
 
 /* Descriptors that the unprivileged half needs; passed over SCM_RIGHTS in this order. */
-enum kern_fd { KERN_FD_EVENTS, KERN_FD_REQUESTS, KERN_FD_CONTROL, KERN_FD_INSTANCES, KERN_FD_TOTALS,
-	       KERN_FD_COUNTERS, KERN_FD_COUNT };
+enum kern_fd {
+	KERN_FD_EVENTS,
+	KERN_FD_REQUESTS,
+	KERN_FD_CONTROL,
+	KERN_FD_INSTANCES,
+	KERN_FD_TOTALS,
+	KERN_FD_COUNTERS,
+	KERN_FD_COUNT
+};
 
 const char *kern_error(void); /* last error with cause and cure */
 
 struct kern_owner;
-/* Loads or adopts the pins of pin_dir. -EPERM, -ENOENT (no BTF), -EPROTO (pins of another layout), -ENOSYS
- * (kernel too old), -EINVAL. *ret_adopted: maps of an earlier agent were taken over. */
-int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_owner, bool *ret_adopted);
+/* Loads or adopts the pins of pin_dir. -EPERM, -ENOENT (no BTF), -EPROTO (pins of another layout),
+ * -ENOSYS (kernel too old), -EINVAL. *ret_adopted: maps of an earlier agent were taken over. */
+int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_owner,
+		    bool *ret_adopted);
 void kern_owner_close(struct kern_owner **owner); /* leaves the pins: accounting goes on */
 int kern_unpin(const char *pin_dir);		  /* removes every pin: accounting stops */
 int kern_owner_fd(const struct kern_owner *o, enum kern_fd which);
@@ -57,21 +68,25 @@ int kern_owner_attach_mark(struct kern_owner *o, int file_fd, uint64_t offset);
 
 /* How a configured symbol maps to a boundary. */
 struct kern_symbol {
-	uint32_t kind;	   /* ONCPU_EV_START / INVOKE / RESPONSE / END */
-	int32_t id_arg;	   /* 0-based register argument with a C string, -1 = none */
-	int32_t name_arg;  /* likewise for the function's name */
-	int32_t status_arg; /* integer argument, -1 = none */
+	uint32_t kind;		       /* ONCPU_EV_START / INVOKE / RESPONSE / END */
+	int32_t id_arg;		       /* 0-based register argument with a C string, -1 = none */
+	int32_t name_arg;	       /* likewise for the function's name */
+	int32_t status_arg;	       /* integer argument, -1 = none */
 	char function[ONCPU_NAME_LEN]; /* "" = from the cgroup or name_arg */
 };
-int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset, const struct kern_symbol *symbol);
+int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
+			     const struct kern_symbol *symbol);
 
 /* Boundaries from outside, through the pinned syscall program; usable with the pins alone. */
 struct kern_boundary;
 int kern_boundary_open(const char *pin_dir, struct kern_boundary **ret_b);
 void kern_boundary_close(struct kern_boundary **b);
-/* Makes a held instance for a cgroup (its v2 id); emits INIT. *ret_uid. -ENOSPC: table full. -EEXIST. */
-int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function, uint64_t *ret_uid);
-int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id, size_t id_len, int32_t status);
+/* Makes a held instance for a cgroup (its v2 id); emits INIT. *ret_uid. -ENOSPC: table full.
+ * -EEXIST. */
+int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function,
+			 uint64_t *ret_uid);
+int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
+		       size_t id_len, int32_t status);
 /* Lets go of a held instance: EXIT follows once no thread is left. */
 int kern_boundary_release(struct kern_boundary *b, uint64_t uid);
 
@@ -87,18 +102,21 @@ int kern_view_read(struct kern_view *v, struct oncpu_event *events, size_t max);
 uint64_t kern_view_position(const struct kern_view *v); /* position after the last event read */
 int kern_view_commit(struct kern_view *v, uint64_t position); /* frees the ring up to there */
 void kern_view_rewind(struct kern_view *v); /* read again from the committed position */
-void kern_view_heartbeat(struct kern_view *v, uint64_t now_ns); /* processes are stopped for attaching only while fresh (1 s) */
+void kern_view_heartbeat(
+	struct kern_view *v,
+	uint64_t now_ns); /* processes are stopped for attaching only while fresh (1 s) */
 
 /* A process asks for its marks to be attached (it is stopped if `stopped`). */
 struct kern_request {
 	uint32_t kind; /* KERN_REQ_HELLO */
 	uint32_t tgid;
-	uint64_t site;		    /* address of a mark's nop; 0 = nothing to attach */
-	uint64_t uid;		    /* instance; 0 = a process moved between cgroups: adopt by cgroup */
-	uint32_t threads;	    /* of the process */
-	bool tree;		    /* just became a process tree; if threads > 1 adopt the others */
-	bool stopped;		    /* held by SIGSTOP until continued */
-	struct oncpu_object object; /* put with kern_owner_know_object once its marks are attached */
+	uint64_t site;	  /* address of a mark's nop; 0 = nothing to attach */
+	uint64_t uid;	  /* instance; 0 = a process moved between cgroups: adopt by cgroup */
+	uint32_t threads; /* of the process */
+	bool tree;	  /* just became a process tree; if threads > 1 adopt the others */
+	bool stopped;	  /* held by SIGSTOP until continued */
+	struct oncpu_object
+		object; /* put with kern_owner_know_object once its marks are attached */
 };
 enum { KERN_REQ_HELLO = 1 };
 int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request); /* 1, 0 = none */
@@ -114,7 +132,8 @@ uint64_t kern_view_counter(const struct kern_view *v, unsigned i);
 
 /* ELF: marks and symbols of a file (bounded; hostile input is refused, never trusted). */
 typedef int (*marks_fn)(void *user, const char *probe, uint64_t file_offset);
-int elf_marks(int fd, marks_fn visit, void *user); /* every oncpu note whose site holds a 5-byte nop; count or -errno */
+int elf_marks(int fd, marks_fn visit,
+	      void *user); /* every oncpu note whose site holds a 5-byte nop; count or -errno */
 int elf_symbol(int fd, const char *symbol, uint64_t *ret_offset); /* -ENOENT: see elf_nearest */
 /* Up to 3 nearest names, comma separated, for the error line. */
 int elf_nearest(int fd, const char *symbol, char *buffer, size_t size);

@@ -6,8 +6,8 @@
  * PIN_DIR/link_*  the stubs' attachments: made once, never by a second agent
  * PIN_DIR/mark-*, symbol-*  the uprobes' attachments
  * PIN_DIR/call    the boundary program, replaced at each start
- * A new agent loads its own programs over the pinned maps and puts them behind the old stubs: one map
- * update a hook, and no boundary is seen twice or not at all.
+ * A new agent loads its own programs over the pinned maps and puts them behind the old stubs: one
+ * map update a hook, and no boundary is seen twice or not at all.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -52,9 +52,10 @@ static int check_host(void)
 	if (geteuid() != 0)
 		return kern_fail(-EPERM, "loading eBPF needs root (run it with sudo)");
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return kern_fail(-ENOENT,
-				 "no /sys/kernel/btf/vmlinux: this kernel was built without "
-				 "CONFIG_DEBUG_INFO_BTF (use a kernel that has it, as Debian's do)");
+		return kern_fail(
+			-ENOENT,
+			"no /sys/kernel/btf/vmlinux: this kernel was built without "
+			"CONFIG_DEBUG_INFO_BTF (use a kernel that has it, as Debian's do)");
 	if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2)
 		return kern_fail(-ENOSYS, "cannot tell the kernel's version");
 	if (major < 6 || (major == 6 && minor < 1))
@@ -70,7 +71,8 @@ static int mount_bpffs(const char *directory)
 	if (!statfs(directory, &fs) && fs.f_type == BPF_FS_MAGIC)
 		return 0;
 	if (mount("bpf", directory, "bpf", 0, "mode=0700"))
-		return kern_fail(-errno, "cannot mount bpffs on %s: %s (mount it: mount -t bpf bpf %s)",
+		return kern_fail(-errno,
+				 "cannot mount bpffs on %s: %s (mount it: mount -t bpf bpf %s)",
 				 directory, strerror(errno), directory);
 	return 0;
 }
@@ -86,7 +88,8 @@ static int prepare_pin_dir(const char *pin_dir)
 		return kern_fail(-errno, "cannot make the pin directory %s: %s", pin_dir,
 				 strerror(errno));
 	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
-		return kern_fail(-EINVAL, "%s is not on a bpffs (choose a --pin-dir under /sys/fs/bpf)",
+		return kern_fail(-EINVAL,
+				 "%s is not on a bpffs (choose a --pin-dir under /sys/fs/bpf)",
 				 pin_dir);
 	return 0;
 }
@@ -130,11 +133,11 @@ static int look_at_pins(struct kern_owner *o)
 	if (!error && o->control->abi_version != ONCPU_ABI_VERSION)
 		error = -EPROTO;
 	if (error == -EPROTO)
-		return kern_fail(error,
-				 "%s holds the maps of another oncpu version (layout %u, this one "
-				 "has %u): stop that agent with --unpin, or run `oncpu agent --unpin`",
-				 o->pin_dir, o->control ? o->control->abi_version : 0,
-				 ONCPU_ABI_VERSION);
+		return kern_fail(
+			error,
+			"%s holds the maps of another oncpu version (layout %u, this one "
+			"has %u): stop that agent with --unpin, or run `oncpu agent --unpin`",
+			o->pin_dir, o->control ? o->control->abi_version : 0, ONCPU_ABI_VERSION);
 	return error ? error : 1;
 }
 
@@ -181,7 +184,8 @@ static int choose_sizes(const struct kern_owner *o, const struct kern_config *c,
 	if (s.threads < 2 || s.threads > 4u << 20)
 		return kern_fail(-EINVAL, "max_threads %u is not in 2 … %u", s.threads, 4u << 20);
 	if (s.ring < 4096 || s.ring & (s.ring - 1) || s.ring > 1u << 30)
-		return kern_fail(-EINVAL, "ring_bytes %u is not a power of two in 4096 … 2^30", s.ring);
+		return kern_fail(-EINVAL, "ring_bytes %u is not a power of two in 4096 … 2^30",
+				 s.ring);
 	*ret = s;
 	return 0;
 }
@@ -206,7 +210,8 @@ static int set_pins(struct kern_owner *o)
 	char path[300], name[64];
 	int error;
 
-	bpf_object__for_each_map (map, o->skel->obj) {
+	bpf_object__for_each_map(map, o->skel->obj)
+	{
 		const char *m = bpf_map__name(map);
 
 		if (strstr(m, ".rodata") || strstr(m, ".bss") || !strcmp(m, "scratch"))
@@ -251,7 +256,8 @@ static int attach_stub(struct kern_owner *o, const struct hook *h)
 		bpf_link__destroy(link);
 		return error;
 	}
-	close(bpf_link__fd(link)); /* the pin alone holds it; destroy leaves a disconnected one's open */
+	close(bpf_link__fd(
+		link)); /* the pin alone holds it; destroy leaves a disconnected one's open */
 	bpf_link__disconnect(link);
 	bpf_link__destroy(link);
 	return 0;
@@ -260,9 +266,13 @@ static int attach_stub(struct kern_owner *o, const struct hook *h)
 static int attach_hooks(struct kern_owner *o)
 {
 	struct oncpu_bpf *s = o->skel;
-#define HOOK(name, on) { s->maps.hook_##name, s->progs.on, s->progs.stub_##name, "link_" #name }
+#define HOOK(name, on)                                                                             \
+	{                                                                                          \
+		s->maps.hook_##name, s->progs.on, s->progs.stub_##name, "link_" #name              \
+	}
 	const struct hook hooks[] = {
-		HOOK(switch, on_switch), /* first: a thread that joins is seen from its next switch on */
+		HOOK(switch,
+		     on_switch), /* first: a thread that joins is seen from its next switch on */
 		HOOK(free, on_free),
 		HOOK(fork, on_fork),
 		HOOK(exec, on_exec),
@@ -304,8 +314,7 @@ static int write_control(struct kern_owner *o, const struct kern_config *c, cons
 	uint32_t i;
 	int error;
 
-	if (!o->control &&
-	    (error = map_control(bpf_map__fd(o->skel->maps.control), &o->control)))
+	if (!o->control && (error = map_control(bpf_map__fd(o->skel->maps.control), &o->control)))
 		return error;
 	o->control->max_instances = s->instances;
 	o->control->max_threads = s->threads;
@@ -365,8 +374,8 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 		return error;
 	error = oncpu_bpf__load(o->skel);
 	if (error)
-		return kern_fail(error, "the kernel refuses the BPF programs: %s%s%s", strerror(-error),
-				 libbpf_line[0] ? ": " : "", libbpf_line);
+		return kern_fail(error, "the kernel refuses the BPF programs: %s%s%s",
+				 strerror(-error), libbpf_line[0] ? ": " : "", libbpf_line);
 	if ((error = default_lags(o)) || (error = write_control(o, c, &sizes)))
 		return error;
 	if ((error = attach_hooks(o)) || (error = pin_call(o)))
@@ -396,7 +405,8 @@ int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_ow
 	if (config->cgroup_root)
 		snprintf(o->cgroup_root, sizeof(o->cgroup_root), "%s", config->cgroup_root);
 	else
-		kern_cgroup_root(o->cgroup_root, sizeof(o->cgroup_root)); /* none: process trees only */
+		kern_cgroup_root(o->cgroup_root,
+				 sizeof(o->cgroup_root)); /* none: process trees only */
 	error = prepare_pin_dir(o->pin_dir);
 	if (!error)
 		error = look_at_pins(o);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A reader of a BPF ring buffer that reads ahead of the position it has freed: the ring is the durable
- * queue, and freeing is a commit of its own. Needs only the map's descriptor and mmap.
+ * A reader of a BPF ring buffer that reads ahead of the position it has freed: the ring is the
+ * durable queue, and freeing is a commit of its own. Needs only the map's descriptor and mmap.
  */
 #ifndef ONCPU_KERN_RING_H
 #define ONCPU_KERN_RING_H

@@ -2,9 +2,9 @@
 /*
  * The unprivileged half: reads events and requests through descriptors, frees what is committed.
  *
- * An instance slot is given back to the kernel side when its EXIT is committed: first the totals are
- * zeroed and the slot freed, then the ring moves. Killed in between, the EXIT is read again, and the
- * uid no longer fits: nothing is done twice, and no slot leaks.
+ * An instance slot is given back to the kernel side when its EXIT is committed: first the totals
+ * are zeroed and the slot freed, then the ring moves. Killed in between, the EXIT is read again,
+ * and the uid no longer fits: nothing is done twice, and no slot leaks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -75,8 +75,8 @@ static int open_maps(struct kern_view *v)
 			       &v->instances_bytes, &v->max_instances)) ||
 	    (error = map_array(v->fds[KERN_FD_TOTALS], (void **)&v->totals, &v->totals_bytes,
 			       &entries)) ||
-	    (error = map_array(v->fds[KERN_FD_COUNTERS], (void **)&v->counters,
-			       &v->counters_bytes, &bytes)))
+	    (error = map_array(v->fds[KERN_FD_COUNTERS], (void **)&v->counters, &v->counters_bytes,
+			       &bytes)))
 		return error;
 	v->cpus = entries / v->max_instances;
 	if ((error = map_entries(v->fds[KERN_FD_EVENTS], &bytes, &unused)) ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* The marks of oncpu/runtime.h as ordinary functions, for every language that can load a library. */
+/* The marks of oncpu/runtime.h as ordinary functions, for every language that can load a library.
+ */
 #define oncpu_receive_start static_receive_start
 #define oncpu_receive_invoke static_receive_invoke
 #define oncpu_response static_response

@@ -36,8 +36,10 @@ typedef int32_t oncpu_s32;
  */
 enum oncpu_event_kind {
 	ONCPU_EV_NONE = 0,
-	ONCPU_EV_INIT = 1,     /* the instance was born or adopted; carries the function, if configured */
-	ONCPU_EV_START = 2,    /* receive_start: the first trigger, ends init; carries function and id */
+	ONCPU_EV_INIT =
+		1, /* the instance was born or adopted; carries the function, if configured */
+	ONCPU_EV_START =
+		2, /* receive_start: the first trigger, ends init; carries function and id */
 	ONCPU_EV_INVOKE = 3,   /* receive_invoke: a later trigger; carries the id */
 	ONCPU_EV_RESPONSE = 4, /* the answer was sent; after_response begins */
 	ONCPU_EV_END = 5,      /* report_done; carries status */
@@ -45,7 +47,8 @@ enum oncpu_event_kind {
 	ONCPU_EV_RESUME = 7,
 	ONCPU_EV_FREEZE = 8,
 	ONCPU_EV_THAW = 9,
-	ONCPU_EV_EXIT = 10,  /* the last thread is gone; total_ns is final, uid is never seen again */
+	ONCPU_EV_EXIT =
+		10, /* the last thread is gone; total_ns is final, uid is never seen again */
 	ONCPU_EV_READY = 11, /* init is over, no trigger yet (Runtime API: the first GET next) */
 	ONCPU_EV_KIND_COUNT
 };
@@ -57,12 +60,12 @@ enum oncpu_event_kind {
 #define ONCPU_EVF_ID_TRUNCATED (1u << 3)  /* the id was longer than ONCPU_ID_LEN */
 #define ONCPU_EVF_ID_UNREADABLE (1u << 4) /* the id's memory could not be read */
 #define ONCPU_EVF_HELLO (1u << 5)	  /* the mark came as a hello, not through the nop */
-#define ONCPU_EVF_HELD (1u << 6)	  /* a holder outside makes the boundaries (measure, slicer) */
-#define ONCPU_EVF_TREE (1u << 7)	  /* the instance is a process tree without its own cgroup */
-#define ONCPU_EVF_MOVED (1u << 8)	  /* a thread moved in or out since the event before */
-#define ONCPU_EVF_UNTRACKED (1u << 9)	  /* thread table full: some CPU is missing from total_ns */
-#define ONCPU_EVF_SYMBOL (1u << 10)	  /* made at a configured symbol; has no mark number */
-#define ONCPU_EVF_CALL (1u << 11)	  /* made through the boundary program (measure, slicer, API) */
+#define ONCPU_EVF_HELD (1u << 6)      /* a holder outside makes the boundaries (measure, slicer) */
+#define ONCPU_EVF_TREE (1u << 7)      /* the instance is a process tree without its own cgroup */
+#define ONCPU_EVF_MOVED (1u << 8)     /* a thread moved in or out since the event before */
+#define ONCPU_EVF_UNTRACKED (1u << 9) /* thread table full: some CPU is missing from total_ns */
+#define ONCPU_EVF_SYMBOL (1u << 10)   /* made at a configured symbol; has no mark number */
+#define ONCPU_EVF_CALL (1u << 11)     /* made through the boundary program (measure, slicer, API) */
 #define ONCPU_EVF_NAME_TRUNCATED (1u << 12)
 
 /* oncpu_event.status, from report_done and the holder */
@@ -77,8 +80,8 @@ enum oncpu_status {
 
 /*
  * `total_ns` is K: all that the kernel has charged the instance since its birth up to this event,
- * running slices included. An account is the signed difference of two totals, so a lost event merges
- * two accounts and loses no time. All the counters are totals since birth too.
+ * running slices included. An account is the signed difference of two totals, so a lost event
+ * merges two accounts and loses no time. All the counters are totals since birth too.
  */
 struct oncpu_event {
 	oncpu_u32 kind;		/* enum oncpu_event_kind */
@@ -91,15 +94,15 @@ struct oncpu_event {
 	oncpu_u64 run_delay_ns; /* total time threads waited on a run queue */
 	oncpu_u64 voluntary;	/* context switches, totals */
 	oncpu_u64 involuntary;
-	oncpu_u64 steal_ns;	/* hypervisor steal seen so far on the instance's CPUs (a level) */
-	oncpu_u64 cgroup_id;	/* cgroup v2 id of the instance, 0 for a process tree */
-	oncpu_u64 mark_number;	/* number of the mark within its process, from 1; 0 = none */
-	oncpu_u32 instance;	/* slot index, reused by later instances */
-	oncpu_u32 tgid;		/* process that made the boundary (agent's pid namespace) */
+	oncpu_u64 steal_ns;    /* hypervisor steal seen so far on the instance's CPUs (a level) */
+	oncpu_u64 cgroup_id;   /* cgroup v2 id of the instance, 0 for a process tree */
+	oncpu_u64 mark_number; /* number of the mark within its process, from 1; 0 = none */
+	oncpu_u32 instance;    /* slot index, reused by later instances */
+	oncpu_u32 tgid;	       /* process that made the boundary (agent's pid namespace) */
 	oncpu_u32 tid;
-	oncpu_u32 threads; /* live threads of the instance */
-	oncpu_s32 status;  /* enum oncpu_status, or what the mark passed */
-	oncpu_u32 id_len;  /* bytes of id in use, 0 = no id */
+	oncpu_u32 threads;	       /* live threads of the instance */
+	oncpu_s32 status;	       /* enum oncpu_status, or what the mark passed */
+	oncpu_u32 id_len;	       /* bytes of id in use, 0 = no id */
 	char function[ONCPU_NAME_LEN]; /* NUL-terminated, "" = not said */
 	char id[ONCPU_ID_LEN];
 };
@@ -143,16 +146,17 @@ enum oncpu_instance_state {
 
 struct oncpu_instance {
 	oncpu_u32 state;
-	oncpu_u32 flags; /* ONCPU_EVF_TREE, _HELD, _ADOPTED of the whole life; ONCPU_INSTANCE_UNSETTLED */
+	oncpu_u32 flags; /* ONCPU_EVF_TREE, _HELD, _ADOPTED of the whole life;
+			    ONCPU_INSTANCE_UNSETTLED */
 	oncpu_u64 uid;
 	oncpu_u64 cgroup_id;
-	oncpu_u64 events;     /* number of the last event */
-	oncpu_u64 lost;	      /* events that found no room in the ring */
+	oncpu_u64 events; /* number of the last event */
+	oncpu_u64 lost;	  /* events that found no room in the ring */
 	oncpu_u64 born_ns;
-	oncpu_s32 threads;    /* live ones */
-	oncpu_u32 root_tgid;  /* a process tree's first process */
-	oncpu_u32 once_flags; /* event flags to put on the next event */
-	oncpu_u32 holder;     /* tgid of the holder, 0 = none */
+	oncpu_s32 threads;		 /* live ones */
+	oncpu_u32 root_tgid;		 /* a process tree's first process */
+	oncpu_u32 once_flags;		 /* event flags to put on the next event */
+	oncpu_u32 holder;		 /* tgid of the holder, 0 = none */
 	oncpu_u64 cpus[ONCPU_CPU_WORDS]; /* CPUs that a thread ran or was queued on */
 	char function[ONCPU_NAME_LEN];
 };
@@ -172,13 +176,13 @@ struct oncpu_pattern {
 
 /* One whole picture of who runs on a CPU. */
 struct oncpu_slot_copy {
-	oncpu_u64 task; /* task_struct running; tracked or not */
-	oncpu_u64 start_ns; /* its exec_start, on the scheduler's task clock */
-	oncpu_u64 base_ns; /* total of its instance on this CPU when the slice began */
+	oncpu_u64 task;	      /* task_struct running; tracked or not */
+	oncpu_u64 start_ns;   /* its exec_start, on the scheduler's task clock */
+	oncpu_u64 base_ns;    /* total of its instance on this CPU when the slice began */
 	oncpu_u64 delay_base; /* likewise for run_delay, less the thread's own */
-	oncpu_s64 offset_ns; /* ktime less task clock */
-	oncpu_u32 thread; /* index in the thread table; 0 = not tracked */
-	oncpu_u32 instance; /* slot index + 1; 0 = not tracked */
+	oncpu_s64 offset_ns;  /* ktime less task clock */
+	oncpu_u32 thread;     /* index in the thread table; 0 = not tracked */
+	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked */
 	oncpu_u32 tid;
 	oncpu_u32 reserved;
 	oncpu_u64 padding;
@@ -190,9 +194,10 @@ struct oncpu_slot {
 	oncpu_u64 rq;	 /* address of the CPU's struct rq */
 	oncpu_s64 d_now; /* smallest ktime − rq clock in this window, and in the one before */
 	oncpu_s64 d_before;
-	oncpu_u64 d_window; /* begin of the window */
-	oncpu_u64 steal_ns; /* rq clock − task clock at the last switch of a tracked thread */
-	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the agent */
+	oncpu_u64 d_window;    /* begin of the window */
+	oncpu_u64 steal_ns;    /* rq clock − task clock at the last switch of a tracked thread */
+	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the
+				  agent */
 	oncpu_u64 d_samples;   /* in this window */
 	struct oncpu_slot_copy copy[2];
 };
@@ -204,7 +209,8 @@ struct oncpu_control {
 	oncpu_u32 cpus;
 	oncpu_u32 pid_max;
 	oncpu_u32 pattern_count;
-	oncpu_u64 heartbeat_ns; /* the agent's: processes are stopped for attaching only while fresh */
+	oncpu_u64 heartbeat_ns; /* the agent's: processes are stopped for attaching only while fresh
+				 */
 	oncpu_u64 births;
 	oncpu_u32 instance_hint, thread_hint;
 	oncpu_u64 last_wake_ns;
@@ -238,7 +244,7 @@ enum oncpu_call_op {
 	ONCPU_CALL_CREATE = 1,	 /* cgroup_id, function → uid */
 	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status */
 	ONCPU_CALL_RELEASE = 3,	 /* uid */
-	ONCPU_CALL_CGROUP = 4	 /* cgroup_id belongs to root: known before the first process enters */
+	ONCPU_CALL_CGROUP = 4 /* cgroup_id belongs to root: known before the first process enters */
 };
 
 /* Argument of the boundary program (BPF_PROG_TEST_RUN with ctx_in). Answer: retval, and uid. */
@@ -257,9 +263,10 @@ struct oncpu_call {
 };
 
 /* Cookie of a configured symbol's uprobe: which argument is what. One byte each. */
-#define ONCPU_COOKIE(kind, id_arg, name_arg, status_arg, name_index)                                 \
-	((oncpu_u64)(kind) | (oncpu_u64)((id_arg) & 0xff) << 8 | (oncpu_u64)((name_arg) & 0xff) << 16 | \
-	 (oncpu_u64)((status_arg) & 0xff) << 24 | (oncpu_u64)(name_index) << 32)
+#define ONCPU_COOKIE(kind, id_arg, name_arg, status_arg, name_index)                               \
+	((oncpu_u64)(kind) | (oncpu_u64)((id_arg)&0xff) << 8 |                                     \
+	 (oncpu_u64)((name_arg)&0xff) << 16 | (oncpu_u64)((status_arg)&0xff) << 24 |               \
+	 (oncpu_u64)(name_index) << 32)
 
 #ifdef __cplusplus
 #define ONCPU_ASSERT(c, m) static_assert(c, m)

@@ -7,21 +7,22 @@
  *
  *     oncpu_receive_start("thumb", "request-1");   the first trigger: module initialisation is over
  *     … handle it …
- *     oncpu_response();                            optional: the answer is out, what follows is after it
- *     oncpu_report_done(0);                        the invocation is over; 0 = ok, 1 = error
+ *     oncpu_response();                            optional: the answer is out, what follows is
+ * after it oncpu_report_done(0);                        the invocation is over; 0 = ok, 1 = error
  *     oncpu_receive_invoke("request-2");           each later trigger
  *
  * Each call is a mark: a 5-byte nop with an ELF note of the systemtap format (provider "oncpu"), so
- * that bpftrace, perf and others can use it too. It returns nothing, cannot fail, touches neither errno
- * nor memory of yours, and may be called from any thread. It costs about 2 ns when nobody listens.
+ * that bpftrace, perf and others can use it too. It returns nothing, cannot fail, touches neither
+ * errno nor memory of yours, and may be called from any thread. It costs about 2 ns when nobody
+ * listens.
  *
  * Strings are UTF-8, NUL-terminated, and read during the call only: function names up to 63 bytes,
  * ids up to 64 (longer ones are cut and flagged in the record).
  *
- * Marks are numbered from 1 in each process and object, so that oncpu can see when one was missed. Every
- * 1,024th, the first one included, is a *hello*: a prctl that renames the thread to the name it has, by
- * which oncpu learns of a binary that it has never seen. A forked child goes on with its parent's
- * numbers; its marks belong to the same instance.
+ * Marks are numbered from 1 in each process and object, so that oncpu can see when one was missed.
+ * Every 1,024th, the first one included, is a *hello*: a prctl that renames the thread to the name
+ * it has, by which oncpu learns of a binary that it has never seen. A forked child goes on with its
+ * parent's numbers; its marks belong to the same instance.
  *
  * At the nop: rdi = function or NULL, rsi = id or NULL, rdx = number, ecx = status, r8d = kind
  * (2 start, 3 invoke, 4 response, 5 done, 6 suspend).
@@ -29,7 +30,7 @@
 #ifndef ONCPU_RUNTIME_H
 #define ONCPU_RUNTIME_H
 
-#if defined(__x86_64__) && defined(__linux__) && (defined(__GNUC__) || defined(__clang__)) &&         \
+#if defined(__x86_64__) && defined(__linux__) && (defined(__GNUC__) || defined(__clang__)) &&      \
 	!defined(ONCPU_RUNTIME_OFF)
 #define ONCPU_RUNTIME_SUPPORTED 1
 #else
@@ -55,20 +56,20 @@ struct oncpu_runtime_hello {
 };
 
 /*
- * One function a probe, its nop and its note, in a COMDAT group each: one copy an object, however many
- * files include this header. `?` puts the note into the function's group.
+ * One function a probe, its nop and its note, in a COMDAT group each: one copy an object, however
+ * many files include this header. `?` puts the note into the function's group.
  */
-#define ONCPU_RUNTIME_SITE(symbol, probe)                                                              \
-	__asm__(".pushsection .text." symbol ",\"axG\",@progbits," symbol ",comdat\n"                  \
-		".weak " symbol "\n.hidden " symbol "\n.type " symbol ",@function\n" symbol ":\n"      \
-		"990: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                                                \
-		"ret\n.size " symbol ",.-" symbol "\n"                                                 \
-		".pushsection .note.stapsdt,\"?\",\"note\"\n"                                          \
-		".balign 4\n.4byte 992f-991f,994f-993f,3\n"                                            \
-		"991: .asciz \"stapsdt\"\n992: .balign 4\n"                                            \
-		"993: .8byte 990b\n.8byte _.stapsdt.base\n.8byte 0\n"                                  \
-		".asciz \"oncpu\"\n.asciz \"" probe "\"\n"                                             \
-		".asciz \"8@%rdi 8@%rsi 8@%rdx -4@%ecx 4@%r8d\"\n"                                     \
+#define ONCPU_RUNTIME_SITE(symbol, probe)                                                          \
+	__asm__(".pushsection .text." symbol ",\"axG\",@progbits," symbol ",comdat\n"              \
+		".weak " symbol "\n.hidden " symbol "\n.type " symbol ",@function\n" symbol ":\n"  \
+		"990: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                                            \
+		"ret\n.size " symbol ",.-" symbol "\n"                                             \
+		".pushsection .note.stapsdt,\"?\",\"note\"\n"                                      \
+		".balign 4\n.4byte 992f-991f,994f-993f,3\n"                                        \
+		"991: .asciz \"stapsdt\"\n992: .balign 4\n"                                        \
+		"993: .8byte 990b\n.8byte _.stapsdt.base\n.8byte 0\n"                              \
+		".asciz \"oncpu\"\n.asciz \"" probe "\"\n"                                         \
+		".asciz \"8@%rdi 8@%rsi 8@%rdx -4@%ecx 4@%r8d\"\n"                                 \
 		"994: .balign 4\n.popsection\n.popsection\n")
 
 __asm__(".ifndef _.stapsdt.base\n"
@@ -101,7 +102,8 @@ static inline long oncpu_runtime_prctl(long option, const void *a, unsigned long
 	return result;
 }
 
-/* Brings in the pages of a string before the mark: its reader in the kernel cannot wait for them. */
+/* Brings in the pages of a string before the mark: its reader in the kernel cannot wait for them.
+ */
 static inline void oncpu_runtime_touch(const char *s)
 {
 	unsigned long long room;
@@ -123,34 +125,36 @@ static __attribute__((noinline, cold, unused)) void
 oncpu_runtime_hello(unsigned kind, const char *function, const char *id, unsigned long long number,
 		    int status)
 {
-	struct oncpu_runtime_hello hello = { kind, status,
-					     (unsigned long long)(const void *)oncpu_mark_receive_start,
-					     function, id };
+	struct oncpu_runtime_hello hello = {
+		kind, status, (unsigned long long)(const void *)oncpu_mark_receive_start, function,
+		id
+	};
 	char name[16] = "";
 
 	if (oncpu_runtime_prctl(16 /* PR_GET_NAME */, name, 0, 0, (const void *)0) == 0)
-		oncpu_runtime_prctl(15 /* PR_SET_NAME */, name, ONCPU_RUNTIME_HELLO_MAGIC, number, &hello);
+		oncpu_runtime_prctl(15 /* PR_SET_NAME */, name, ONCPU_RUNTIME_HELLO_MAGIC, number,
+				    &hello);
 }
 
 /* The call to a site, out of line of the compiler's view: it clobbers nothing. */
-#define ONCPU_RUNTIME_MARK(symbol, kind, function, id, status)                                         \
-	do {                                                                                           \
-		const char *f_ = (function), *i_ = (id);                                               \
-		unsigned long long n_ =                                                                \
-			__atomic_add_fetch(&oncpu_mark_number, 1, __ATOMIC_RELAXED);                   \
-		oncpu_runtime_touch(f_);                                                               \
-		oncpu_runtime_touch(i_);                                                               \
-		if (__builtin_expect(n_ % ONCPU_RUNTIME_HELLO_EVERY == 1, 0)) {                        \
-			oncpu_runtime_hello((kind), f_, i_, n_, (status));                             \
-		} else {                                                                               \
-			register unsigned r8_ __asm__("r8") = (kind);                                  \
-			/* below the red zone: a call writes its return address */                     \
-			__asm__ volatile("lea -128(%%rsp), %%rsp\n\tcall " symbol                      \
-					 "\n\tlea 128(%%rsp), %%rsp"                                   \
-					 :                                                             \
-					 : "D"(f_), "S"(i_), "d"(n_), "c"(status), "r"(r8_)            \
-					 : "memory");                                                  \
-		}                                                                                      \
+#define ONCPU_RUNTIME_MARK(symbol, kind, function, id, status)                                     \
+	do {                                                                                       \
+		const char *f_ = (function), *i_ = (id);                                           \
+		unsigned long long n_ =                                                            \
+			__atomic_add_fetch(&oncpu_mark_number, 1, __ATOMIC_RELAXED);               \
+		oncpu_runtime_touch(f_);                                                           \
+		oncpu_runtime_touch(i_);                                                           \
+		if (__builtin_expect(n_ % ONCPU_RUNTIME_HELLO_EVERY == 1, 0)) {                    \
+			oncpu_runtime_hello((kind), f_, i_, n_, (status));                         \
+		} else {                                                                           \
+			register unsigned r8_ __asm__("r8") = (kind);                              \
+			/* below the red zone: a call writes its return address */                 \
+			__asm__ volatile("lea -128(%%rsp), %%rsp\n\tcall " symbol                  \
+					 "\n\tlea 128(%%rsp), %%rsp"                               \
+					 :                                                         \
+					 : "D"(f_), "S"(i_), "d"(n_), "c"(status), "r"(r8_)        \
+					 : "memory");                                              \
+		}                                                                                  \
 	} while (0)
 
 /* The first trigger of this instance: initialisation ends here. `function` may be NULL where the

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What measuring costs: added ns per context switch and per boundary, against the floor that an empty
- * program on the same hook pays and against peers, all interleaved in one run; medians and ratios.
+ * What measuring costs: added ns per context switch and per boundary, against the floor that an
+ * empty program on the same hook pays and against peers, all interleaved in one run; medians and
+ * ratios.
  *
  * cost [ROUNDS] [--json FILE]
  */
@@ -68,7 +69,8 @@ static void enter(const char *name)
 	close(fd);
 }
 
-/* ns per switch of a pipe ping-pong of two processes on one CPU, in cgroups a and b (NULL = none). */
+/* ns per switch of a pipe ping-pong of two processes on one CPU, in cgroups a and b (NULL = none).
+ */
 static double switches(const char *a, const char *b)
 {
 	int one[2], two[2], result[2];
@@ -160,8 +162,11 @@ static int attach_one(void *user, const char *probe, uint64_t offset)
 static struct oncpu_on oncpu_up(bool with_marks)
 {
 	struct kern_pattern pattern = { "bench", "/oncpu-bench-*" };
-	struct kern_config config = { .pin_dir = PIN_DIR, .patterns = &pattern, .pattern_count = 1,
-				      .ring_bytes = 256u << 20, .hidden_check = true,
+	struct kern_config config = { .pin_dir = PIN_DIR,
+				      .patterns = &pattern,
+				      .pattern_count = 1,
+				      .ring_bytes = 256u << 20,
+				      .hidden_check = true,
 				      .live_steal = true };
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	struct oncpu_on on = {};
@@ -259,8 +264,8 @@ static double measure_switch(struct row *r)
 	case 2:
 	case 3:
 		on = oncpu_up(false);
-		ns = r->kind == 3 ? switches("oncpu-bench-a", "oncpu-bench-b") :
-				    switches(NULL, NULL);
+		ns = r->kind == 3 ? switches("oncpu-bench-a", "oncpu-bench-b")
+				  : switches(NULL, NULL);
 		oncpu_down(&on);
 		return ns;
 	case 4:
@@ -284,7 +289,7 @@ static double measure_mark(struct row *r)
 		return marks(NULL);
 	if (r->kind == 1) {
 		uint64_t *site = NULL;
-		extern int find_done_site(uint64_t *ret);
+		extern int find_done_site(uint64_t * ret);
 		uint64_t offset;
 
 		(void)site;
@@ -322,7 +327,8 @@ int find_done_site(uint64_t *ret)
 	return n > 0 && *ret ? 0 : -1;
 }
 
-static void table(FILE *json, const char *title, const char *key, struct row *rows, int n, int rounds)
+static void table(FILE *json, const char *title, const char *key, struct row *rows, int n,
+		  int rounds)
 {
 	double none = median(rows[0].ns, rounds), empty = median(rows[1].ns, rounds);
 
@@ -336,7 +342,9 @@ static void table(FILE *json, const char *title, const char *key, struct row *ro
 			printf(" %18.2f", added / (empty - none));
 		printf("\n");
 		if (json)
-			fprintf(json, "{\"bench\":\"%s\",\"row\":\"%s\",\"ns\":%.1f,\"added_ns\":%.1f,\"ratio_to_empty\":%.3f,\"ratio_of_totals\":%.3f}\n",
+			fprintf(json,
+				"{\"bench\":\"%s\",\"row\":\"%s\",\"ns\":%.1f,\"added_ns\":%.1f,"
+				"\"ratio_to_empty\":%.3f,\"ratio_of_totals\":%.3f}\n",
 				key, rows[i].name, m, added, added / (empty - none), m / empty);
 	}
 }
@@ -348,16 +356,26 @@ int main(int argc, char **argv)
 		{ .name = "empty program", .kind = 1 },
 		{ .name = "oncpu, untracked processes", .kind = 2 },
 		{ .name = "oncpu, both sides tracked", .kind = 3 },
-		{ .name = "cpudist (libbpf-tools)", .kind = 4, .peer = "exec /usr/sbin/cpudist 60 1" },
-		{ .name = "runqlat (libbpf-tools)", .kind = 4, .peer = "exec /usr/sbin/runqlat 60 1" },
-		{ .name = "bpftrace, on-CPU sum by pid", .kind = 4,
-		  .peer = "exec bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; if ($s) { @ns[args->prev_pid] = sum(nsecs - $s); } @start[cpu] = nsecs; }'" },
-		{ .name = "perf sched record", .kind = 4,
+		{ .name = "cpudist (libbpf-tools)",
+		  .kind = 4,
+		  .peer = "exec /usr/sbin/cpudist 60 1" },
+		{ .name = "runqlat (libbpf-tools)",
+		  .kind = 4,
+		  .peer = "exec /usr/sbin/runqlat 60 1" },
+		{ .name = "bpftrace, on-CPU sum by pid",
+		  .kind = 4,
+		  .peer = "exec bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; if "
+			  "($s) { @ns[args->prev_pid] = sum(nsecs - $s); } @start[cpu] = nsecs; "
+			  "}'" },
+		{ .name = "perf sched record",
+		  .kind = 4,
 		  .peer = "exec perf sched record -o /tmp/oncpu-bench.perf -- sleep 60" },
-		{ .name = "perf stat, all CPUs", .kind = 4,
+		{ .name = "perf stat, all CPUs",
+		  .kind = 4,
 		  .peer = "exec perf stat -a -e context-switches,task-clock -- sleep 60" },
 	};
-	struct row mk[] = { { .name = "nobody listens" }, { .name = "empty program", .kind = 1 },
+	struct row mk[] = { { .name = "nobody listens" },
+			    { .name = "empty program", .kind = 1 },
 			    { .name = "oncpu, boundary and event", .kind = 2 } };
 	int rounds = argc > 1 ? atoi(argv[1]) : 7;
 	FILE *json = argc > 3 && !strcmp(argv[2], "--json") ? fopen(argv[3], "we") : NULL;

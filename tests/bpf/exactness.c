@@ -4,8 +4,9 @@
  * clocks read by the function just outside and just inside its marks, and against cpu.stat.
  *
  * exactness [COUNT [MODE]] — for each mode prints the error against the middle of the bracket, the
- * bound's distribution, how many lay outside the bracket, and how many outside their own stated bound:
- * there must be none. Exit 1 if there is one, or if the bound is so wide that it says nothing.
+ * bound's distribution, how many lay outside the bracket, and how many outside their own stated
+ * bound: there must be none. Exit 1 if there is one, or if the bound is so wide that it says
+ * nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,7 +138,8 @@ static uint64_t collect(struct kern_view *v, struct pair *pairs, int count)
 		}
 		kern_view_commit(v, kern_view_position(v));
 		if (!n)
-			epoll_wait(epoll, &e, 1, 20); /* the ring wakes its reader every 5 ms at most */
+			epoll_wait(epoll, &e, 1,
+				   20); /* the ring wakes its reader every 5 ms at most */
 	}
 }
 
@@ -163,8 +165,8 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 		bracket += out > 0;
 		beyond += out > (int64_t)pairs[i].bound;
 		if (out > (int64_t)pairs[i].bound && getenv("EXACTNESS_SHOW"))
-			fprintf(stderr, "  #%d d %ld in [%ld, %ld] by %ld, bound %lu, flags %x\n", i,
-				(long)d, (long)low, (long)high, (long)out,
+			fprintf(stderr, "  #%d d %ld in [%ld, %ld] by %ld, bound %lu, flags %x\n",
+				i, (long)d, (long)low, (long)high, (long)out,
 				(unsigned long)pairs[i].bound, pairs[i].flags);
 		worst = out > worst ? out : worst;
 		zero += pairs[i].bound == 0;
@@ -175,7 +177,8 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 	qsort(bounds, (size_t)n, 8, by_size);
 	if (!n)
 		die("no invocation was seen");
-	printf("%-24s %6d %5d | %6ld %7ld %8ld | %6ld %7ld %8ld %6d | %6d %7ld %6d | %5d %4d | %+.4f %%\n",
+	printf("%-24s %6d %5d | %6ld %7ld %8ld | %6ld %7ld %8ld %6d | %6d %7ld %6d | %5d %4d | "
+	       "%+.4f %%\n",
 	       modes[mode], n, missing, (long)errors[n / 2], (long)errors[n * 99l / 100],
 	       (long)errors[n - 1], (long)bounds[n / 2], (long)bounds[n * 99l / 100],
 	       (long)bounds[n - 1], zero, bracket, (long)worst, beyond, stale, torn,
@@ -239,7 +242,9 @@ static int run_mode(struct kern_view *v, int mode, int count)
 int main(int argc, char **argv)
 {
 	struct kern_pattern pattern = { "exact", "/oncpu-exact-*" };
-	struct kern_config config = { .pin_dir = PIN_DIR, .patterns = &pattern, .pattern_count = 1,
+	struct kern_config config = { .pin_dir = PIN_DIR,
+				      .patterns = &pattern,
+				      .pattern_count = 1,
 				      .hidden_check = !getenv("EXACTNESS_NO_HIDDEN_CHECK"),
 				      .live_steal = !getenv("EXACTNESS_NO_LIVE_STEAL"),
 				      .no_wakeup_bound = getenv("EXACTNESS_NO_WAKEUP_BOUND") };
@@ -264,9 +269,9 @@ int main(int argc, char **argv)
 	printf("%-24s %6s %5s | %6s %7s %8s | %6s %7s %8s %6s | %6s %7s %6s | %5s %4s | %s\n", "",
 	       "n", "lost", "error", "p99", "max ns", "bound", "p99", "max ns", "zero", "out of",
 	       "by ns", "beyond", "stale", "torn", "total against");
-	printf("%-24s %6s %5s | %6s %7s %8s | %6s %7s %8s %6s | %6s %7s %6s | %5s %4s | %s\n", "mode",
-	       "", "", "median", "", "", "median", "", "", "", "brackt", "worst", "bound", "slots",
-	       "", "cpu.stat");
+	printf("%-24s %6s %5s | %6s %7s %8s | %6s %7s %8s %6s | %6s %7s %6s | %5s %4s | %s\n",
+	       "mode", "", "", "median", "", "", "median", "", "", "", "brackt", "worst", "bound",
+	       "slots", "", "cpu.stat");
 	for (int mode = 0; mode < MODES; mode++)
 		if (only < 0 || only == mode)
 			bad |= run_mode(view, mode, count);

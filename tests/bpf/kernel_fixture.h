@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the tests of the kernel side share: one set of pins, children in cgroups, events until EXIT. */
+/* What the tests of the kernel side share: one set of pins, children in cgroups, events until EXIT.
+ */
 #ifndef ONCPU_TESTS_KERNEL_FIXTURE_H
 #define ONCPU_TESTS_KERNEL_FIXTURE_H
 
@@ -58,9 +59,13 @@ static inline void fixture_view(struct fixture *f)
 static inline void fixture_up(struct fixture *f, bool hidden_check)
 {
 	static struct kern_pattern pattern = { "tested", "/oncpu-test-*" };
-	struct kern_config config = { .pin_dir = PIN_DIR, .patterns = &pattern, .pattern_count = 1,
-				      .max_instances = 64, .max_threads = 4096,
-				      .ring_bytes = 256u << 20, .hidden_check = hidden_check,
+	struct kern_config config = { .pin_dir = PIN_DIR,
+				      .patterns = &pattern,
+				      .pattern_count = 1,
+				      .max_instances = 64,
+				      .max_threads = 4096,
+				      .ring_bytes = 256u << 20,
+				      .hidden_check = hidden_check,
 				      .live_steal = true };
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	void *user[2] = { NULL, &fd };
@@ -153,7 +158,8 @@ static inline uint64_t cpu_stat_ns(const char *cgroup)
 }
 
 /* Reads until the EXIT of an instance; its events are in f->events, sorted as they came. The last
- * switch of a thread may come after its parent was told: so it waits for the ring, not for a time. */
+ * switch of a thread may come after its parent was told: so it waits for the ring, not for a time.
+ */
 static inline struct oncpu_event *events_until_exit(struct fixture *f)
 {
 	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
@@ -199,14 +205,14 @@ static inline uint64_t counter(struct fixture *f, const char *name)
 
 /* The law: the total against the cgroup's own cpu.stat, which counts whole µs and, per CPU, a
  * remainder each: within 2 µs a CPU. */
-#define assert_law(f, total)                                                                           \
-	do {                                                                                           \
-		int64_t difference_ = (int64_t)((total) - cpu_stat_ns((f)->cgroup));                   \
-		if (llabs(difference_) > 2000 * sysconf(_SC_NPROCESSORS_CONF))                         \
-			fail_msg("total %llu, cpu.stat %llu: %lld ns apart",                           \
-				 (unsigned long long)(total),                                          \
-				 (unsigned long long)cpu_stat_ns((f)->cgroup),                         \
-				 (long long)difference_);                                              \
+#define assert_law(f, total)                                                                       \
+	do {                                                                                       \
+		int64_t difference_ = (int64_t)((total)-cpu_stat_ns((f)->cgroup));                 \
+		if (llabs(difference_) > 2000 * sysconf(_SC_NPROCESSORS_CONF))                     \
+			fail_msg("total %llu, cpu.stat %llu: %lld ns apart",                       \
+				 (unsigned long long)(total),                                      \
+				 (unsigned long long)cpu_stat_ns((f)->cgroup),                     \
+				 (long long)difference_);                                          \
 	} while (0)
 
 #endif

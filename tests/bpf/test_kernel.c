@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel side on the running kernel. Each trap of the accounting scheme that can be laid here has
- * a test that fails when it is left open; those of pure steps are in tests/unit/test_accounting.c, and
- * the bound's (trap 3) in the exactness harness.
+ * The kernel side on the running kernel. Each trap of the accounting scheme that can be laid here
+ * has a test that fails when it is left open; those of pure steps are in
+ * tests/unit/test_accounting.c, and the bound's (trap 3) in the exactness harness.
  */
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -108,7 +108,8 @@ static void wait_asleep(pid_t pid)
 	usleep(2000);
 }
 
-/* The boundary is made from outside while the instance runs on a CPU whose slot knows nothing of it. */
+/* The boundary is made from outside while the instance runs on a CPU whose slot knows nothing of
+ * it. */
 static void hidden_switch(struct fixture *f, bool seen)
 {
 	struct kern_boundary *b;
@@ -342,9 +343,9 @@ static void test_families_hold_the_law(void **state)
 	assert_in_range(last->total_ns + 4000, cpu_stat_ns(f->cgroup) - before,
 			cpu_stat_ns(f->cgroup) - before + 8000);
 	assert_int_equal(last->threads, 0);
-	assert_int_equal(counter(f, "threads_joined"),
-			 counter(f, "threads_closed") + counter(f, "threads_closed_late") +
-				 counter(f, "moves") * 0);
+	assert_int_equal(counter(f, "threads_joined"), counter(f, "threads_closed") +
+							       counter(f, "threads_closed_late") +
+							       counter(f, "moves") * 0);
 }
 
 /* ---- trap 9: a process tree without a cgroup of its own ---- */
@@ -416,7 +417,9 @@ static void test_ids_of_every_kind(void **state)
 static void test_pins_are_adopted_with_totals_and_events(void **state)
 {
 	struct fixture *f = need(state);
-	struct kern_config config = { .pin_dir = PIN_DIR, .hidden_check = true, .live_steal = true };
+	struct kern_config config = { .pin_dir = PIN_DIR,
+				      .hidden_check = true,
+				      .live_steal = true };
 	struct oncpu_event *last;
 	bool adopted = false;
 	int go[2], status;
@@ -460,9 +463,8 @@ static void test_pins_of_another_layout_are_refused(void **state)
 {
 	struct fixture *f = need(state);
 	struct kern_config config = { .pin_dir = PIN_DIR, .hidden_check = true };
-	struct oncpu_control *control =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
-		     kern_owner_fd(f->owner, KERN_FD_CONTROL), 0);
+	struct oncpu_control *control = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+					     kern_owner_fd(f->owner, KERN_FD_CONTROL), 0);
 	struct kern_owner *other;
 	bool adopted;
 

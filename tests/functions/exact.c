@@ -3,8 +3,8 @@
  * The function of the exactness harness: 10,000 invocations between marks, each bracketed by the
  * kernel's own clocks of all its threads, read just outside and just inside the marks.
  *
- * exact MODE COUNT — writes COUNT × 4 u64 to standard output: clocks before and after the start mark,
- * before and after the end mark. Waits for one byte on standard input first.
+ * exact MODE COUNT — writes COUNT × 4 u64 to standard output: clocks before and after the start
+ * mark, before and after the end mark. Waits for one byte on standard input first.
  */
 #include <pthread.h>
 #include <sched.h>

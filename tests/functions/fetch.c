@@ -5,8 +5,9 @@
 
 #include "triggers.h"
 
-/* The server is no part of the function: a process of its own, outside the function's books where the
- * host put it outside (it is started before the first mark, so it is part of init where not). */
+/* The server is no part of the function: a process of its own, outside the function's books where
+ * the host put it outside (it is started before the first mark, so it is part of init where not).
+ */
 static int server(void)
 {
 	char request[64], answer[4096] = "";

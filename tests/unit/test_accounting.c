@@ -16,15 +16,24 @@ static void test_glob_matches_cgroup_paths(void **state)
 		const char *pattern, *path;
 		int takes;
 	} cases[] = {
-		{ "/a", "/a", 1 },	       { "/a", "/b", 0 },
-		{ "/a", "/ab", 0 },	       { "/a*", "/a", 1 },
-		{ "/a*", "/abc", 1 },	       { "/a*", "/abc/d", 0 },
-		{ "/f/thumb-?", "/f/thumb-1", 1 }, { "/f/thumb-?", "/f/thumb-12", 0 },
-		{ "/f/?", "/f//", 0 },	       { "/*/x", "/abc/x", 1 },
-		{ "/*/x", "/a/b/x", 0 },       { "/*a*b", "/xaxxab", 1 },
-		{ "/*a*b", "/xaxxabc", 0 },    { "*", "", 1 },
-		{ "", "", 1 },		       { "", "/", 0 },
-		{ "/**", "/abc", 1 },	       { "/*-*-*", "/a-b-c", 1 },
+		{ "/a", "/a", 1 },
+		{ "/a", "/b", 0 },
+		{ "/a", "/ab", 0 },
+		{ "/a*", "/a", 1 },
+		{ "/a*", "/abc", 1 },
+		{ "/a*", "/abc/d", 0 },
+		{ "/f/thumb-?", "/f/thumb-1", 1 },
+		{ "/f/thumb-?", "/f/thumb-12", 0 },
+		{ "/f/?", "/f//", 0 },
+		{ "/*/x", "/abc/x", 1 },
+		{ "/*/x", "/a/b/x", 0 },
+		{ "/*a*b", "/xaxxab", 1 },
+		{ "/*a*b", "/xaxxabc", 0 },
+		{ "*", "", 1 },
+		{ "", "", 1 },
+		{ "", "/", 0 },
+		{ "/**", "/abc", 1 },
+		{ "/*-*-*", "/a-b-c", 1 },
 	};
 
 	(void)state;
@@ -105,7 +114,8 @@ static void test_clock_offset_is_the_least_of_two_windows(void **state)
 	slot_clock_sample(&slot, 20000, 19400);
 	assert_int_equal(slot_clock_offset(&slot), 500);
 	slot_clock_sample(&slot, 30000, 29000);
-	assert_int_equal(slot_clock_offset(&slot), 500); /* a later, larger sample changes nothing */
+	assert_int_equal(slot_clock_offset(&slot),
+			 500); /* a later, larger sample changes nothing */
 	slot_clock_sample(&slot, 30000 + CLOCK_WINDOW_NS, 30000 + CLOCK_WINDOW_NS - 800);
 	assert_int_equal(slot_clock_offset(&slot), 500); /* the window before still counts */
 	slot_clock_sample(&slot, 40000 + 2 * CLOCK_WINDOW_NS, 40000 + 2 * CLOCK_WINDOW_NS - 900);
