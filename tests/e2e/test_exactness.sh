@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The exactness harness in short: no invocation outside its own stated bound, in any mode, and bounds
+# that say something. (build/bpf/exactness 10000 is the whole of it.)
+cd "$(dirname "$0")/../.." || exit 2
+[ "$(id -u)" = 0 ] || { echo "ok 1 - exactness # SKIP needs root"; exit 0; }
+[ -r /sys/kernel/btf/vmlinux ] || { echo "ok 1 - exactness # SKIP no BTF"; exit 0; }
+if EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" 2>/tmp/oncpu-exactness.log >/tmp/oncpu-exactness.out; then
+	echo "ok 1 - each invocation lies within its own stated bound, in five modes"
+else
+	grep '#' /tmp/oncpu-exactness.log | head -20
+	echo "not ok 1 - each invocation lies within its own stated bound, in five modes"
+fi
+sed 's/^/# /' /tmp/oncpu-exactness.out
+rm -f /tmp/oncpu-exactness.out /tmp/oncpu-exactness.log
