@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The correlator: finds the instance of an event, puts events in their order, and lets the instance's
- * machine step. A gap in the numbers waits for reorder_ns, then counts as lost.
+ * The correlator: finds the instance of an event, puts events in their order, and lets the
+ * instance's machine step. A gap in the numbers waits for reorder_ns, then counts as lost.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ int correlator_new(const struct correlator_config *config, struct correlator **r
 {
 	struct correlator *c;
 
-	if (!config->max_instances || !config->on_invocation || !config->on_instance)
+	if (!config->max_instances)
 		return -EINVAL;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -50,10 +50,6 @@ void correlator_free(struct correlator **correlator)
 			next = in->next;
 			instance_free(in);
 		}
-	}
-	for (struct instance *in = c->over, *next; in; in = next) {
-		next = in->next;
-		instance_free(in);
 	}
 	free(c->buckets);
 	free(c);
@@ -95,18 +91,28 @@ int correlator_add(struct correlator *c, uint64_t uid, struct instance **ret_ins
 	return 0;
 }
 
-/* Out of the table; kept until the commit, so that its row is deleted in the same transaction. */
-static void instance_over(struct correlator *c, struct instance *in)
+void correlator_remove(struct correlator *c, struct instance *in)
 {
 	struct instance **at = &c->buckets[bucket_of(c, in->uid)];
 
 	while (*at != in)
 		at = &(*at)->next;
 	*at = in->next;
+	instance_free(in);
+}
+
+/* Kept until the commit: its row is deleted in the same transaction, and events that come again
+ * find it instead of beginning a new life. */
+static void instance_over(struct correlator *c, struct instance *in)
+{
 	if (in->held_count)
 		c->holding--;
-	in->held_count = 0;
-	in->next = c->over;
+	while (in->held_count) { /* nothing can come after the exit */
+		in->held_count--;
+		c->counters.unmatched++;
+	}
+	in->over = true;
+	in->next_over = c->over;
 	c->over = in;
 	c->counters.instances_open--;
 	c->counters.instances_closed++;
@@ -122,47 +128,48 @@ static bool step(struct correlator *c, struct instance *in, const struct oncpu_e
 	return true;
 }
 
-/* Hands over held events as long as the next one is there. True if the instance is over. */
-static bool drain(struct correlator *c, struct instance *in)
+static struct oncpu_event take_held(struct correlator *c, struct instance *in)
 {
-	size_t used = 0;
+	struct oncpu_event e = in->held[0];
+
+	in->held_count--;
+	memmove(in->held, in->held + 1, in->held_count * sizeof(*in->held));
+	if (!in->held_count) {
+		in->machine.sorted = 0;
+		c->holding--;
+	}
+	return e;
+}
+
+/* Hands over held events as long as the next one is there. True if the instance is over. */
+static bool drain(struct correlator *c, struct instance *in, bool sorted)
+{
 	bool over = false;
 
-	while (used < in->held_count && !over && in->held[used].n == in->machine.next_n) {
-		struct oncpu_event e = in->held[used++];
+	while (in->held_count && !over && in->held[0].n == in->machine.next_n) {
+		struct oncpu_event e = take_held(c, in);
 
-		machine_note(&in->machine, RECORD_FLAG_OUT_OF_ORDER);
+		if (sorted)
+			machine_note(&in->machine, RECORD_FLAG_OUT_OF_ORDER);
 		over = step(c, in, &e);
 	}
-	if (over || !used)
-		return over;
-	in->held_count -= used;
-	memmove(in->held, in->held + used, in->held_count * sizeof(*in->held));
-	if (!in->held_count)
-		c->holding--;
-	return false;
+	return over;
 }
 
 /* The events before the first held one will not come any more. */
 static bool give_up_gap(struct correlator *c, struct instance *in)
 {
 	uint64_t missing = in->held[0].n - in->machine.next_n;
-	bool mid_life = !in->machine.uid;
+	bool sorted = in->machine.sorted;
 	struct oncpu_event e;
 
 	c->counters.lost += missing;
-	if (!mid_life)
+	if (in->machine.uid)
 		machine_lose(&in->machine, missing);
-	in->machine.next_n = in->held[0].n;
-	in->dirty = true;
-	e = in->held[0]; /* not out of order: it is the next there is */
-	in->held_count--;
-	memmove(in->held, in->held + 1, in->held_count * sizeof(*in->held));
-	if (!in->held_count)
-		c->holding--;
+	e = take_held(c, in); /* not out of order: it is the next there is */
 	if (step(c, in, &e))
 		return true;
-	return drain(c, in);
+	return drain(c, in, sorted);
 }
 
 static int hold(struct correlator *c, struct instance *in, const struct oncpu_event *e)
@@ -182,10 +189,13 @@ static int hold(struct correlator *c, struct instance *in, const struct oncpu_ev
 	}
 	memmove(in->held + at + 1, in->held + at, (in->held_count - at) * sizeof(*in->held));
 	in->held[at] = *e;
+	if (at < in->held_count) {
+		in->machine.sorted = 1;
+		c->counters.reordered++;
+	}
 	if (!in->held_count++)
 		c->holding++;
 	in->dirty = true;
-	c->counters.reordered++;
 	return 0;
 }
 
@@ -212,9 +222,14 @@ int correlator_feed(struct correlator *c, const struct oncpu_event *e)
 		c->counters.duplicates++;
 		return 0;
 	}
+	if (in->over) {
+		c->counters.unmatched++;
+		return 0;
+	}
 	if (e->n == in->machine.next_n) {
-		if (!step(c, in, e) && in->held_count)
-			drain(c, in);
+		c->counters.reordered += in->held_count > 0;
+		if (!step(c, in, e))
+			drain(c, in, true);
 		return 0;
 	}
 	error = hold(c, in, e);
@@ -285,7 +300,8 @@ void correlator_give_invocation(struct correlator *c, struct invocation_record *
 	if (c->config.bill)
 		c->config.bill(c->config.user, record);
 	c->counters.invocations++;
-	c->config.on_invocation(c->config.user, record);
+	if (c->config.on_invocation)
+		c->config.on_invocation(c->config.user, record);
 }
 
 void correlator_give_instance(struct correlator *c, struct instance_record *record)
@@ -293,7 +309,8 @@ void correlator_give_instance(struct correlator *c, struct instance_record *reco
 	record->sequence = ++c->sequence;
 	memcpy(record->host, c->config.host, sizeof(record->host));
 	memcpy(record->boot_id, c->config.boot_id, sizeof(record->boot_id));
-	c->config.on_instance(c->config.user, record);
+	if (c->config.on_instance)
+		c->config.on_instance(c->config.user, record);
 }
 
 void correlator_count_unmatched(struct correlator *c)

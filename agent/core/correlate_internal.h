@@ -8,9 +8,11 @@
 enum { HELD_MAX = 64 }; /* events of one instance that wait for a gap */
 
 struct instance {
-	struct instance *next;
+	struct instance *next, *next_over;
 	uint64_t uid;
 	bool dirty;
+	bool over; /* it ended since the last commit: known until then, so that nothing revives it
+		    */
 	uint32_t held_count;
 	struct oncpu_event *held; /* by n; HELD_MAX + 1 of them, allocated at the first gap */
 	struct machine machine;
@@ -28,5 +30,6 @@ struct correlator {
 
 struct instance *correlator_find(struct correlator *c, uint64_t uid);
 int correlator_add(struct correlator *c, uint64_t uid, struct instance **ret_instance);
+void correlator_remove(struct correlator *c, struct instance *in);
 
 #endif

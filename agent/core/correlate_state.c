@@ -2,11 +2,11 @@
 /*
  * The correlator's durable state: one blob an open instance.
  *
- *   u32 magic "ocpu" · u32 version · u32 bytes of the machine · u32 held events · u64 FNV-1a of the rest
- *   struct machine · held events
+ *   u32 magic "ocpu" · u32 version · u32 bytes of the machine · u32 held events · u64 FNV-1a of the
+ * rest struct machine · held events
  *
- * Written and read by the same program on the same host: native byte order. A blob of another version
- * or length, or with a wrong sum, is refused as a whole.
+ * Written and read by the same program on the same host: native byte order. A blob of another
+ * version or length, or with a wrong sum, is refused as a whole.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -63,11 +63,11 @@ static int visit_each(struct correlator *c, correlator_state_fn visit, void *use
 {
 	int error = 0;
 
-	for (struct instance *in = c->over; in && !error; in = in->next)
+	for (struct instance *in = c->over; in && !error; in = in->next_over)
 		error = visit(user, in->uid, NULL, 0);
 	for (uint32_t b = 0; b < c->buckets_count && !error; b++)
 		for (struct instance *in = c->buckets[b]; in && !error; in = in->next)
-			if (in->dirty || !dirty_only)
+			if (!in->over && (in->dirty || !dirty_only))
 				error = visit_one(in, visit, user);
 	return error;
 }
@@ -85,9 +85,8 @@ int correlator_all(struct correlator *c, correlator_state_fn visit, void *user)
 void correlator_clean(struct correlator *c)
 {
 	for (struct instance *in = c->over, *next; in; in = next) {
-		next = in->next;
-		free(in->held);
-		free(in);
+		next = in->next_over;
+		correlator_remove(c, in);
 	}
 	c->over = NULL;
 	for (uint32_t b = 0; b < c->buckets_count; b++)
@@ -95,10 +94,24 @@ void correlator_clean(struct correlator *c)
 			in->dirty = false;
 }
 
+/* A whole machine or held events of another instance: somebody mixed up the rows. */
+static bool is_foreign(uint64_t uid, const struct machine *m, const struct oncpu_event *held,
+		       uint32_t count)
+{
+	if (m->uid && m->uid != uid)
+		return true;
+	for (uint32_t i = 0; i < count; i++)
+		if (held[i].uid != uid)
+			return true;
+	return false;
+}
+
 int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, size_t size)
 {
 	const char *bytes = blob;
+	struct oncpu_event *events = NULL;
 	struct blob_head head;
+	struct machine machine;
 	struct instance *in;
 	size_t held;
 	int error;
@@ -115,18 +128,23 @@ int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, siz
 		return -EBADMSG;
 	if (correlator_find(c, uid))
 		return -EEXIST;
-	error = correlator_add(c, uid, &in);
-	if (error)
+	memcpy(&machine, bytes, sizeof(machine));
+	if (head.held) {
+		events = calloc(HELD_MAX + 1, sizeof(*events));
+		if (!events)
+			return -ENOMEM;
+		memcpy(events, bytes + sizeof(machine), held);
+	}
+	error = is_foreign(uid, &machine, events, head.held) ? -EBADMSG
+							     : correlator_add(c, uid, &in);
+	if (error) {
+		free(events);
 		return error;
-	memcpy(&in->machine, bytes, sizeof(in->machine));
-	if (!head.held)
-		return 0;
-	in->held = calloc(HELD_MAX + 1, sizeof(*in->held));
-	if (!in->held)
-		return -ENOMEM;
-	memcpy(in->held, bytes + sizeof(in->machine), held);
+	}
+	in->machine = machine;
+	in->held = events;
 	in->held_count = head.held;
-	c->holding++;
+	c->holding += head.held > 0;
 	return 0;
 }
 
@@ -136,6 +154,9 @@ void correlator_each(const struct correlator *c,
 	for (uint32_t b = 0; b < c->buckets_count; b++) {
 		for (const struct instance *in = c->buckets[b]; in; in = in->next) {
 			const struct machine *m = &in->machine;
+
+			if (in->over || !m->uid) /* its first event waits for those before it */
+				continue;
 			struct instance_view v = { .uid = in->uid,
 						   .cgroup_id = m->cgroup_id,
 						   .threads = m->threads,

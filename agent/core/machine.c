@@ -40,10 +40,8 @@ static void unmatched(struct machine *m, struct correlator *c)
 static enum account open_account(const struct machine *m)
 {
 	static const enum account of[] = {
-		[PHASE_NOTHING] = ACCOUNT_INIT,
-		[PHASE_INIT] = ACCOUNT_INIT,
-		[PHASE_BETWEEN] = ACCOUNT_BETWEEN,
-		[PHASE_INVOCATION] = ACCOUNT_INVOCATION,
+		[PHASE_NOTHING] = ACCOUNT_INIT,	   [PHASE_INIT] = ACCOUNT_INIT,
+		[PHASE_BETWEEN] = ACCOUNT_BETWEEN, [PHASE_INVOCATION] = ACCOUNT_INVOCATION,
 		[PHASE_AFTER] = ACCOUNT_AFTER,
 	};
 
@@ -76,7 +74,8 @@ void machine_lose(struct machine *m, uint64_t count)
 
 /* ---- marks ---- */
 
-static struct process_marks *process_of(struct machine *m, uint32_t tgid, bool *ret_new, bool *ret_first)
+static struct process_marks *process_of(struct machine *m, uint32_t tgid, bool *ret_new,
+					bool *ret_first)
 {
 	struct process_marks *oldest = &m->processes[0];
 
@@ -111,8 +110,9 @@ static void follow_marks(struct machine *m, const struct oncpu_event *e)
 		p->base = p->highest = p->seen = p->reported = 0;
 	} else if (new) {
 		/* a child goes on with its parent's count; so does whoever was there before us */
-		bool count_from_one = first && !(m->flags_life & (BIT(RECORD_FLAG_ADOPTED) |
-								  BIT(RECORD_FLAG_AGENT_STARTED_MID)));
+		bool count_from_one =
+			first && !(m->flags_life &
+				   (BIT(RECORD_FLAG_ADOPTED) | BIT(RECORD_FLAG_AGENT_STARTED_MID)));
 
 		p->base = count_from_one ? 0 : e->mark_number - 1;
 	}
@@ -156,7 +156,8 @@ static void note_event_flags(struct machine *m, uint32_t flags)
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
 		if (flags & map[i].event)
-			/* adoption touches the first record only: the books are whole from there on */
+			/* adoption touches the first record only: the books are whole from there on
+			 */
 			if (map[i].record != RECORD_FLAG_ADOPTED || !m->invocations)
 				machine_note(m, map[i].record);
 }
@@ -193,7 +194,8 @@ static uint64_t hash_id(const char *id, size_t n)
 	return h ? h : 1;
 }
 
-static void take_id(struct machine *m, const struct oncpu_event *e, const struct correlator_config *config)
+static void take_id(struct machine *m, const struct oncpu_event *e,
+		    const struct correlator_config *config)
 {
 	char name[RECORD_INSTANCE_LEN], derived[RECORD_INSTANCE_LEN + 24];
 	uint64_t hash;
@@ -223,8 +225,8 @@ static void fill_boundaries(const struct machine *m, const struct oncpu_event *e
 {
 	uint64_t bound = m->start_bound_ns + e->bound_ns, steal;
 
-	/* Steal since the last tick of another CPU could not be seen at the start; the level since shows
-	 * how much there was. */
+	/* Steal since the last tick of another CPU could not be seen at the start; the level since
+	 * shows how much there was. */
 	if (bound && e->steal_ns > m->start_steal_ns) {
 		steal = e->steal_ns - m->start_steal_ns;
 		bound += steal < 4000000 ? steal : 4000000;
@@ -259,7 +261,8 @@ static void fill_facts(const struct correlator_config *config, struct invocation
 
 	if (config->facts)
 		(void)config->facts(config->user, r->function, &facts);
-	snprintf(r->version, sizeof(r->version), "%s", facts.version[0] ? facts.version : "$LATEST");
+	snprintf(r->version, sizeof(r->version), "%s",
+		 facts.version[0] ? facts.version : "$LATEST");
 	r->memory_mb = facts.memory_mb;
 	r->quota_us = facts.quota_us;
 	r->period_us = facts.period_us;
@@ -300,6 +303,10 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	m->freeze_count = 0;
 	memset(m->parts, 0, sizeof(m->parts));
 	m->phase = PHASE_BETWEEN;
+	if (status == ONCPU_STATUS_SUSPENDED) { /* the next one goes on from it */
+		memcpy(m->suspended, m->id, sizeof(m->suspended));
+		m->suspended_len = m->id_len;
+	}
 	correlator_give_invocation(c, &r);
 }
 
@@ -310,7 +317,8 @@ static void end_init(struct machine *m, bool first_trigger)
 		m->init_cpu_ns = m->parts[ACCOUNT_INIT].cpu_ns;
 		m->cold = 1;
 	} else if (m->phase == PHASE_NOTHING && first_trigger) {
-		/* the agent came in mid-life: what was before is nobody's init that we could bill */
+		/* the agent came in mid-life: what was before is nobody's init that we could bill
+		 */
 		m->cold = 0;
 	}
 	m->phase = PHASE_BETWEEN;
@@ -326,8 +334,7 @@ static void open_invocation(struct machine *m, const struct oncpu_event *e, stru
 	}
 	if (first && e->kind == ONCPU_EV_INVOKE && m->phase == PHASE_INIT)
 		m->flags_next |= BIT(RECORD_FLAG_INVOKE_WITHOUT_START);
-	if (!first && e->kind == ONCPU_EV_START && !(e->flags & ONCPU_EVF_CALL) &&
-	    (m->invocations || m->unmatched))
+	if (!first && e->kind == ONCPU_EV_START && !(e->flags & ONCPU_EVF_CALL) && m->invocations)
 		m->flags_next |= BIT(RECORD_FLAG_START_TWICE);
 	if (first)
 		end_init(m, true);
@@ -388,9 +395,9 @@ static void on_end(struct machine *m, const struct oncpu_event *e, struct correl
 	int32_t status = e->status;
 
 	if (!is_open(m)) {
-		machine_note(m, m->phase == PHASE_BETWEEN && m->invocations ?
-					RECORD_FLAG_DONE_TWICE :
-					RECORD_FLAG_DONE_WITHOUT_START);
+		machine_note(m, m->phase == PHASE_BETWEEN && m->invocations
+					? RECORD_FLAG_DONE_TWICE
+					: RECORD_FLAG_DONE_WITHOUT_START);
 		unmatched(m, c);
 		return;
 	}
@@ -416,16 +423,7 @@ static void on_suspend(struct machine *m, const struct oncpu_event *e, struct co
 		unmatched(m, c);
 		return;
 	}
-	m->phase = PHASE_INVOCATION;
-	{
-		char id[ONCPU_ID_LEN];
-		uint32_t n = m->id_len;
-
-		memcpy(id, m->id, sizeof(id));
-		close_invocation(m, e, c, ONCPU_STATUS_SUSPENDED);
-		memcpy(m->suspended, id, sizeof(m->suspended));
-		m->suspended_len = n;
-	}
+	close_invocation(m, e, c, ONCPU_STATUS_SUSPENDED);
 }
 
 static void first_sight(struct machine *m, const struct oncpu_event *e)

@@ -10,9 +10,9 @@
  *   AFTER        after_response   closes (S), opens     unmatched  closes     closes      crashed
  *
  *   ¹ the agent came in mid-life; D done_without_start, T done_twice, S start_before_done.
- *   READY ends INIT. FREEZE … THAW lays the freeze account over whichever is open. What fits no state
- *   is counted as unmatched and flagged on the open record, or on the next one where none is open, and
- *   always on the instance's closing record.
+ *   READY ends INIT. FREEZE … THAW lays the freeze account over whichever is open. What fits no
+ * state is counted as unmatched and flagged on the open record, or on the next one where none is
+ * open, and always on the instance's closing record.
  *
  * Accounts are signed differences of totals: Σ accounts = the last total, whatever came or did not.
  */
@@ -21,7 +21,14 @@
 
 #include "core/correlate.h"
 
-enum account { ACCOUNT_INIT, ACCOUNT_INVOCATION, ACCOUNT_AFTER, ACCOUNT_BETWEEN, ACCOUNT_FREEZE, ACCOUNTS };
+enum account {
+	ACCOUNT_INIT,
+	ACCOUNT_INVOCATION,
+	ACCOUNT_AFTER,
+	ACCOUNT_BETWEEN,
+	ACCOUNT_FREEZE,
+	ACCOUNTS
+};
 enum phase { PHASE_NOTHING, PHASE_INIT, PHASE_BETWEEN, PHASE_INVOCATION, PHASE_AFTER };
 enum { MACHINE_PROCESSES = 8, MACHINE_IDS = 16 };
 
@@ -47,7 +54,8 @@ struct machine {
 	struct part parts[ACCOUNTS]; /* since the last record, by account */
 	int64_t sums_cpu_ns[ACCOUNTS];
 	int64_t freeze_count;
-	int64_t init_wall_ns, init_cpu_ns; /* waiting for the first record; −1 = given, or not known */
+	int64_t init_wall_ns,
+		init_cpu_ns; /* waiting for the first record; −1 = given, or not known */
 	int64_t invocations, unmatched, events_lost, marks_lost;
 	int64_t events_lost_open, marks_lost_open;
 	/* the open invocation's start */
@@ -57,17 +65,19 @@ struct machine {
 	uint64_t id_hashes[MACHINE_IDS];
 	struct process_marks processes[MACHINE_PROCESSES];
 	uint32_t processes_clock, threads;
-	uint8_t cold, reserved[7];
+	uint8_t cold, sorted, reserved[6]; /* sorted: some event that is held came too early */
 	char id[ONCPU_ID_LEN], suspended[ONCPU_ID_LEN];
 	char function[ONCPU_NAME_LEN];
 };
 
-/* Takes the next event in order; gives records to the correlator's sinks. True if the instance is over. */
+/* Takes the next event in order; gives records to the correlator's sinks. True if the instance is
+ * over. */
 bool machine_step(struct machine *m, const struct oncpu_event *e, struct correlator *c);
 /* `count` events before the next one will never come. */
 void machine_lose(struct machine *m, uint64_t count);
 void machine_note(struct machine *m, enum record_flag flag);
-void machine_name(const struct machine *m, const struct correlator_config *config, char *buffer, size_t size);
+void machine_name(const struct machine *m, const struct correlator_config *config, char *buffer,
+		  size_t size);
 
 /* Of the correlator, for the machine. */
 const struct correlator_config *correlator_settings(const struct correlator *c);
