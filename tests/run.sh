@@ -13,7 +13,7 @@ begun=$SECONDS
 for test in "$@"; do
 	log=$(mktemp)
 	began=$SECONDS
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "${TEST_TIMEOUT:-600}" "$test" >"$log" 2>&1 </dev/null
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "${TEST_TIMEOUT:-180}" "$test" >"$log" 2>&1 </dev/null
 	status=$?
 	p=$(grep -E '^ok ' "$log" | grep -vc '# [Ss][Kk][Ii][Pp]')
 	s=$(grep -E '^ok ' "$log" | grep -c '# [Ss][Kk][Ii][Pp]')
@@ -28,7 +28,7 @@ for test in "$@"; do
 	elif [ -n "${V:-}" ]; then
 		sed 's/^/    | /' "$log"
 	else
-		grep -E '^# ' "$log" | sed 's/^# /    /'
+		grep -E "^# |^ok - tests$" "$log" | grep -v "^ok - tests" | sed 's/^# /    /'
 	fi
 	rm -f "$log"
 done

@@ -99,8 +99,9 @@ static bool listed(const char *list, const char *name)
 {
 	size_t n = strlen(name);
 
-	for (const char *at = list; (at = strstr(at, name)); at += n)
-		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0') && n > 0)
+	/* an empty name is found everywhere, and would never be passed */
+	for (const char *at = list; n && (at = strstr(at, name)); at += n)
+		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
 			return true;
 	return false;
 }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The query strings of the API. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "api/query.h"
+
+#define NOW 1769860800000000000ll /* 2026-01-31T12:00:00Z */
+#define ALL "function id last since until"
+
+static char error[QUERY_ERROR_LEN];
+
+static int set(struct api_query *q, const char *name, const char *value)
+{
+	return api_query_set(q, ALL, NOW, name, value, strlen(value), error);
+}
+
+static void test_query_times(void **state)
+{
+	int64_t ns = -7;
+
+	(void)state;
+	assert_int_equal(api_time_parse("1769860800000000001", NOW, &ns), 0);
+	assert_true(ns == NOW + 1);
+	assert_int_equal(api_time_parse("2026-01-31T12:00:00Z", NOW, &ns), 0);
+	assert_true(ns == NOW);
+	assert_int_equal(api_time_parse("2026-01-31T12:00:00.123456789Z", NOW, &ns), 0);
+	assert_true(ns == NOW + 123456789);
+	assert_int_equal(api_time_parse("2026-01-31T12:00:00.5Z", NOW, &ns), 0);
+	assert_true(ns == NOW + 500000000);
+	assert_int_equal(api_time_parse("15m", NOW, &ns), 0);
+	assert_true(ns == NOW - 900000000000ll);
+	ns = -7;
+	static const char *const wrong[] = { "",
+					     "-1",
+					     "soon",
+					     "2026-02-30T12:00:00Z",
+					     "2026-01-31T24:00:00Z",
+					     "2026-01-31T12:00:00",
+					     "2026-01-31T12:00:00+01:00",
+					     "2026-01-31T12:00:00.Z",
+					     "9999-01-01T00:00:00Z",
+					     "99999999999999999999",
+					     "T" };
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (api_time_parse(wrong[i], NOW, &ns) != -EINVAL)
+			fail_msg("taken: %s", wrong[i]);
+	assert_true(ns == -7);
+}
+
+static void test_query_parameters(void **state)
+{
+	struct api_query q = { 0 };
+	struct ledger_query l;
+
+	(void)state;
+	l = api_query_ledger(&q);
+	assert_true(!l.function && !l.id && !l.last);
+	assert_int_equal(set(&q, "function", "thumb"), 0);
+	assert_int_equal(set(&q, "last", "100"), 0);
+	assert_int_equal(set(&q, "since", "1h"), 0);
+	assert_int_equal(api_query_set(&q, ALL, NOW, "id", "a\0b", 3, error), 0);
+	l = api_query_ledger(&q);
+	assert_string_equal(l.function, "thumb");
+	assert_int_equal(l.id_len, 3);
+	assert_memory_equal(l.id, "a\0b", 3);
+	assert_int_equal(l.last, 100);
+	assert_true(l.since_realtime_ns == NOW - 3600000000000ll && l.until_realtime_ns == 0);
+}
+
+static void test_query_refuses(void **state)
+{
+	struct api_query q = { 0 };
+	char id[65];
+
+	(void)state;
+	memset(id, 'x', sizeof(id));
+	assert_int_equal(set(&q, "functions", "a"), -EINVAL);
+	assert_non_null(strstr(error, "known: function id"));
+	assert_int_equal(set(&q, "", "a"), -EINVAL);
+	assert_int_equal(set(&q, "function id", "a"), -EINVAL);
+	assert_int_equal(set(&q, "function", ""), -EINVAL);
+	assert_int_equal(set(&q, "function", "a\nb"), -EINVAL);
+	assert_int_equal(api_query_set(&q, ALL, NOW, "function", "a\0b", 3, error), -EINVAL);
+	assert_int_equal(api_query_set(&q, ALL, NOW, "id", id, 64, error), 0);
+	assert_int_equal(api_query_set(&q, ALL, NOW, "id", id, 65, error), -EINVAL);
+	assert_int_equal(set(&q, "last", "0"), -EINVAL);
+	assert_int_equal(set(&q, "last", "-1"), -EINVAL);
+	assert_int_equal(set(&q, "last", "1e3"), -EINVAL);
+	assert_int_equal(set(&q, "until", "yesterday"), -EINVAL);
+	assert_int_equal(api_query_set(&q, "function", NOW, "id", "x", 1, error), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_query_times),
+		cmocka_unit_test(test_query_parameters),
+		cmocka_unit_test(test_query_refuses),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
