@@ -98,7 +98,13 @@ demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/demo.sh
 
-BENCHES := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+$(B)/floor.bpf.o: tests/bench/floor.bpf.c
+	$(Q)mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) -g -O2 -target bpf -idirafter /usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
+$(B)/floor.skel.h: $(B)/floor.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name floor_bpf > $@
+$(B)/bench/cost: $(B)/floor.skel.h
+BENCHES := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 $(B)/bench/%: tests/bench/%.c $(KERNLIBS) $(B)/libledger.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libledger.a $(KERNLIBS) $(LDLIBS) -o $@

@@ -278,6 +278,23 @@ static double measure_switch(struct row *r)
 	}
 }
 
+static int note_done(void *user, const char *probe, uint64_t offset)
+{
+	if (!strcmp(probe, "report_done"))
+		*(uint64_t *)user = offset;
+	return 0;
+}
+
+static int find_done_site(uint64_t *ret)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), n;
+
+	*ret = 0;
+	n = elf_marks(fd, note_done, ret);
+	close(fd);
+	return n > 0 && *ret ? 0 : -1;
+}
+
 static double measure_mark(struct row *r)
 {
 	LIBBPF_OPTS(bpf_uprobe_opts, options);
@@ -307,24 +324,6 @@ static double measure_mark(struct row *r)
 	ns = marks("oncpu-bench-a");
 	oncpu_down(&on);
 	return ns;
-}
-
-static int note_done(void *user, const char *probe, uint64_t offset)
-{
-	if (!strcmp(probe, "report_done"))
-		*(uint64_t *)user = offset;
-	return 0;
-}
-
-int find_done_site(uint64_t *ret);
-int find_done_site(uint64_t *ret)
-{
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), n;
-
-	*ret = 0;
-	n = elf_marks(fd, note_done, ret);
-	close(fd);
-	return n > 0 && *ret ? 0 : -1;
 }
 
 static void table(FILE *json, const char *title, const char *key, struct row *rows, int n,
