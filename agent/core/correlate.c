@@ -172,6 +172,7 @@ static bool give_up_gap(struct correlator *c, struct instance *in)
 	return drain(c, in, sorted);
 }
 
+/* 1 if it waits there already. */
 static int hold(struct correlator *c, struct instance *in, const struct oncpu_event *e)
 {
 	size_t at = in->held_count;
@@ -180,7 +181,7 @@ static int hold(struct correlator *c, struct instance *in, const struct oncpu_ev
 		at--;
 	if (at && in->held[at - 1].n == e->n) {
 		c->counters.duplicates++;
-		return 0;
+		return 1;
 	}
 	if (!in->held) {
 		in->held = calloc(HELD_MAX + 1, sizeof(*in->held));
@@ -234,7 +235,7 @@ int correlator_feed(struct correlator *c, const struct oncpu_event *e)
 	}
 	error = hold(c, in, e);
 	if (error)
-		return error;
+		return error < 0 ? error : 0; /* what came before does not close a gap again */
 	while (in->held_count && (in->held_count > HELD_MAX ||
 				  (e->time_ns > in->held[0].time_ns &&
 				   e->time_ns - in->held[0].time_ns > c->config.reorder_ns)))

@@ -74,6 +74,23 @@ void machine_lose(struct machine *m, uint64_t count)
 
 /* ---- marks ---- */
 
+/* Marks that are missing by now, and were not reported before. */
+static void settle_marks(struct machine *m)
+{
+	for (int i = 0; i < MACHINE_PROCESSES; i++) {
+		struct process_marks *p = &m->processes[i];
+		uint64_t due = p->highest > p->base ? p->highest - p->base : 0;
+		uint64_t missing = due > p->seen ? due - p->seen : 0;
+
+		if (missing <= p->reported)
+			continue;
+		m->marks_lost += (int64_t)(missing - p->reported);
+		m->marks_lost_open += (int64_t)(missing - p->reported);
+		p->reported = missing;
+		machine_note(m, RECORD_FLAG_MARKS_LOST);
+	}
+}
+
 static struct process_marks *process_of(struct machine *m, uint32_t tgid, bool *ret_new,
 					bool *ret_first)
 {
@@ -91,6 +108,7 @@ static struct process_marks *process_of(struct machine *m, uint32_t tgid, bool *
 		if (p->used < oldest->used)
 			oldest = p;
 	}
+	settle_marks(m); /* it is forgotten now */
 	memset(oldest, 0, sizeof(*oldest));
 	oldest->tgid = tgid;
 	*ret_new = true;
@@ -107,6 +125,7 @@ static void follow_marks(struct machine *m, const struct oncpu_event *e)
 	p = process_of(m, e->tgid, &new, &first);
 	p->used = ++m->processes_clock;
 	if (e->mark_number == 1) { /* an exec began a new count */
+		settle_marks(m);
 		p->base = p->highest = p->seen = p->reported = 0;
 	} else if (new) {
 		/* a child goes on with its parent's count; so does whoever was there before us */
@@ -119,23 +138,6 @@ static void follow_marks(struct machine *m, const struct oncpu_event *e)
 	p->seen++;
 	if (e->mark_number > p->highest)
 		p->highest = e->mark_number;
-}
-
-/* Marks that are missing by now, and were not reported before. */
-static void settle_marks(struct machine *m)
-{
-	for (int i = 0; i < MACHINE_PROCESSES; i++) {
-		struct process_marks *p = &m->processes[i];
-		uint64_t due = p->highest > p->base ? p->highest - p->base : 0;
-		uint64_t missing = due > p->seen ? due - p->seen : 0;
-
-		if (missing <= p->reported)
-			continue;
-		m->marks_lost += (int64_t)(missing - p->reported);
-		m->marks_lost_open += (int64_t)(missing - p->reported);
-		p->reported = missing;
-		machine_note(m, RECORD_FLAG_MARKS_LOST);
-	}
 }
 
 static void note_event_flags(struct machine *m, uint32_t flags)

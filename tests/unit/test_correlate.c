@@ -564,12 +564,523 @@ static void test_correlate_order_and_gaps(void **state)
 	check_rows(rows, ARRAY_SIZE(rows));
 }
 
+static void test_correlate_mark_numbers(void **state)
+{
+	static const struct row rows[] = {
+		{ "all seen", "I S:a,m=1 R,m=2 E,m=3 V:b,m=4 E,m=5 X",
+		  "a ok cold init=20/100 cpu=20/200 after=10/100 | b ok cpu=10/100 between=10/100 "
+		  "| "
+		  "exit total=70 init=20 invocations=30 between=20 last=10/100 n=2 #" },
+		{ "one missing within", "I S:a,m=1 E,m=3 V:b,m=4 E,m=5 X",
+		  "a ok cold init=20/100 cpu=10/100 marks=1 marks_lost | "
+		  "b ok cpu=10/100 between=10/100 | exit total=60 init=20 invocations=20 "
+		  "between=20 "
+		  "last=10/100 n=2 marks=1 marks_lost #" },
+		{ "two missing between", "I S:a,m=1 E,m=2 V:b,m=5 E,m=6 X",
+		  "a ok cold init=20/100 cpu=10/100 | "
+		  "b ok cpu=10/100 between=10/100 marks=2 marks_lost | exit total=60 init=20 "
+		  "invocations=20 between=20 last=10/100 n=2 marks=2 marks_lost #" },
+		{ "the done was missed", "I S:a,m=1 V:b,m=3 E,m=4 X",
+		  "a ok cold init=20/100 cpu=10/100 marks=1 start_before_done marks_lost | "
+		  "b ok cpu=10/100 | exit total=50 init=20 invocations=20 between=10 last=10/100 "
+		  "n=2 "
+		  "marks=1 start_before_done marks_lost #" },
+		{ "the first of a fresh process were missed", "I S:a,m=3 E,m=4 X",
+		  "a ok cold init=20/100 cpu=10/100 marks=2 marks_lost | exit total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 marks=2 marks_lost #" },
+		{ "whoever was there before us counts from anywhere", "I,f=0 S:a,m=30 E,m=31 X",
+		  "a ok cold init=20/100 cpu=10/100 adopted | exit total=40 init=20 invocations=10 "
+		  "between=10 last=10/100 n=1 adopted #" },
+		{ "so does it if we came in mid-life", "V:a,n=9,m=30 E,m=32 X !",
+		  "a ok cpu=10/100 marks=1 marks_lost agent_started_mid | exit total=110 init=90 "
+		  "invocations=10 between=10 last=10/100 n=1 marks=1 marks_lost agent_started_mid "
+		  "# lost=8" },
+		{ "children go on with their parent's count",
+		  "I S:a,m=1 E,m=2 V:b,m=3,p=8 E,m=4,p=8 V:c,m=3 E,m=4 X",
+		  "a ok cold init=20/100 cpu=10/100 | b ok cpu=10/100 between=10/100 | "
+		  "c ok cpu=10/100 between=10/100 | exit total=80 init=20 invocations=30 "
+		  "between=30 "
+		  "last=10/100 n=3 #" },
+		{ "a child's own gap", "I S:a,m=1 E,m=2 V:b,m=3,p=8 E,m=6,p=8 V:c,m=3 E,m=4 X",
+		  "a ok cold init=20/100 cpu=10/100 | "
+		  "b ok cpu=10/100 between=10/100 marks=2 marks_lost | c ok cpu=10/100 "
+		  "between=10/100 | exit total=80 init=20 invocations=30 between=30 last=10/100 "
+		  "n=3 "
+		  "marks=2 marks_lost #" },
+		{ "an exec counts from one", "I S:a,m=1 E,m=2 V:b,m=1 E,m=2 X",
+		  "a ok cold init=20/100 cpu=10/100 | b ok cpu=10/100 between=10/100 | exit "
+		  "total=60 "
+		  "init=20 invocations=20 between=20 last=10/100 n=2 #" },
+		{ "an exec does not hide a gap", "I S:a,m=1 R,m=3 V:b,m=1 E,m=2 X",
+		  "a ok cold init=20/100 cpu=20/200 after=10/100 marks=1 start_before_done "
+		  "marks_lost "
+		  "| b ok cpu=10/100 | exit total=60 init=20 invocations=30 between=10 last=10/100 "
+		  "n=2 "
+		  "marks=1 start_before_done marks_lost #" },
+		{ "nor do many children",
+		  "I S:a,m=1 R,m=2,p=20 R,m=4,p=20 R,m=2,p=21 R,m=2,p=22 R,m=2,p=23 R,m=2,p=24 "
+		  "R,m=2,p=25 R,m=2,p=26 R,m=2,p=27 R,m=2,p=28 E,m=2 X",
+		  "a ok cold init=20/100 cpu=110/1100 after=100/1000 marks=1 marks_lost | exit "
+		  "total=140 init=20 invocations=110 between=10 last=10/100 n=1 unmatched=9 "
+		  "marks=1 "
+		  "marks_lost # unmatched=9" },
+		{ "configured symbols have no numbers", "I S:a,f=10 E,f=10 V:b E X",
+		  "a ok cold init=20/100 cpu=10/100 | b ok cpu=10/100 between=10/100 | exit "
+		  "total=60 "
+		  "init=20 invocations=20 between=20 last=10/100 n=2 #" },
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void test_correlate_ids_and_names(void **state)
+{
+	static const char id64[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
+	static const struct row rows[] = {
+		{ "no id", "I S E X",
+		  DERIVED "1 ok cold init=20/100 cpu=10/100 id_missing | exit total=40 init=20 "
+			  "invocations=10 between=10 last=10/100 n=1 id_missing #" },
+		{ "unreadable", "I S,f=4 E X",
+		  DERIVED
+		  "1 ok cold init=20/100 cpu=10/100 id_unreadable id_missing | exit total=40 "
+		  "init=20 invocations=10 between=10 last=10/100 n=1 id_unreadable id_missing #" },
+		{ "cut", "I S:a,f=3 E X",
+		  "a ok cold init=20/100 cpu=10/100 id_truncated | exit total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 id_truncated #" },
+		{ "a control character",
+		  "I S:a\x01"
+		  "b E X",
+		  "a\\01b ok cold init=20/100 cpu=10/100 id_not_text | exit total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 id_not_text #" },
+		{ "not UTF-8", "I S:\xff E X",
+		  "\\ff ok cold init=20/100 cpu=10/100 id_not_text | exit total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 id_not_text #" },
+		{ "UTF-8", "I S:\xc3\xa4 E X",
+		  "\\c3\\a4 ok cold init=20/100 cpu=10/100 | exit total=40 init=20 invocations=10 "
+		  "between=10 last=10/100 n=1 #" },
+		{ "named by the configuration", "I,F=thumb S:a,F=thumb E X",
+		  "a ok fn=thumb cold init=20/100 cpu=10/100 | exit fn=thumb total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 #" },
+		{ "named by the mark", "I S:a,F=thumb E V:b E X",
+		  "a ok fn=thumb cold init=20/100 cpu=10/100 | b ok fn=thumb cpu=10/100 "
+		  "between=10/100 "
+		  "| exit fn=thumb total=60 init=20 invocations=20 between=20 last=10/100 n=2 #" },
+		{ "named otherwise: the configuration's stands", "I,F=thumb S:a,F=other E V:b E X",
+		  "a ok fn=thumb cold init=20/100 cpu=10/100 name_mismatch | "
+		  "b ok fn=thumb cpu=10/100 between=10/100 | exit fn=thumb total=60 init=20 "
+		  "invocations=20 between=20 last=10/100 n=2 name_mismatch #" },
+		{ "a name that is not text", "I,F=th\x02m\xff S:a E X",
+		  "a ok fn=th?m? cold init=20/100 cpu=10/100 | exit fn=th?m? total=40 init=20 "
+		  "invocations=10 between=10 last=10/100 n=1 #" },
+		{ "a name that was cut", "I S:a,f=12,F=thumb E X",
+		  "a ok fn=thumb cold init=20/100 cpu=10/100 name_truncated | exit fn=thumb "
+		  "total=40 "
+		  "init=20 invocations=10 between=10 last=10/100 n=1 name_truncated #" },
+	};
+	struct oncpu_event e = event_at(1, 2, ONCPU_EV_START);
+	struct bench b;
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+	/* full fields without a NUL */
+	bench_open(&b, 1);
+	run(&b, "I");
+	memcpy(e.id, id64, ONCPU_ID_LEN);
+	e.id_len = ONCPU_ID_LEN;
+	memset(e.function, 'f', sizeof(e.function));
+	assert_int_equal(correlator_feed(b.c, &e), 0);
+	e = event_at(1, 3, ONCPU_EV_SUSPEND);
+	assert_int_equal(correlator_feed(b.c, &e), 0);
+	run(&b, "V:b,n=4 E X");
+	assert_non_null(strstr(b.text, id64));
+	assert_non_null(strstr(b.text, " from="));
+	assert_non_null(strstr(strstr(b.text, " from="), id64));
+	assert_non_null(strstr(b.text,
+			       " fn=fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+			       " "));
+	correlator_free(&b.c);
+}
+
+static void test_correlate_bounds(void **state)
+{
+	static const struct row rows[] = {
+		{ "both ends", "I S:a,b=5 E,b=7",
+		  "a ok cold init=20/100 cpu=10/100 bound=12 # open=1" },
+		{ "one end", "I S:a,b=0,l=9 E,b=7,l=9",
+		  "a ok cold init=20/100 cpu=10/100 bound=7 # open=1" },
+		{ "steal in between", "I S:a,b=5,l=100 E,b=7,l=150",
+		  "a ok cold init=20/100 cpu=10/100 bound=62 # open=1" },
+		{ "nobody else ran: exact, whatever was stolen", "I S:a,l=100 E,l=150",
+		  "a ok cold init=20/100 cpu=10/100 # open=1" },
+		{ "no more than a tick of steal", "I S:a,b=1 E,l=9000000",
+		  "a ok cold init=20/100 cpu=10/100 bound=4000001 # open=1" },
+		{ "a level that fell", "I S:a,b=1,l=100 E,l=50",
+		  "a ok cold init=20/100 cpu=10/100 bound=1 # open=1" },
+		{ "the response is inside: no matter", "I S:a R,b=50 E,b=2",
+		  "a ok cold init=20/100 cpu=20/200 after=10/100 bound=2 # open=1" },
+		{ "the next start is an end", "I S:a,b=1 V:b,b=3 E,b=7",
+		  "a ok cold init=20/100 cpu=10/100 bound=4 start_before_done | "
+		  "b ok cpu=10/100 bound=10 # open=1" },
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+static void count_open(void *user, const struct instance_view *view)
+{
+	(void)view;
+	++*(int *)user;
+}
+
+static void test_correlate_limits(void **state)
+{
+	const struct correlator_counters *n;
+	struct correlator_config config = { .max_instances = 0 };
+	struct oncpu_event e;
+	struct bench b;
+	int open = 0;
+
+	(void)state;
+	assert_int_equal(correlator_new(&config, &b.c), -EINVAL);
+	bench_open(&b, 2);
+	n = correlator_counters(b.c);
+	run(&b, "I I,n=1,u=2");
+	e = event_at(3, 1, ONCPU_EV_INIT);
+	assert_int_equal(correlator_feed(b.c, &e), -ENOSPC);
+	assert_int_equal(n->refused, 1);
+	assert_int_equal(n->instances_open, 2);
+	run(&b, "X,n=2"); /* room again at once */
+	assert_int_equal(correlator_feed(b.c, &e), 0);
+	correlator_each(b.c, count_open, &open);
+	assert_int_equal(open, 2);
+	assert_int_equal(n->instances_closed, 1);
+	assert_int_equal(n->events, 5);
+	correlator_free(&b.c);
+	correlator_free(&b.c);
+
+	/* 64 may wait for a gap, whatever the time */
+	bench_open(&b, 1);
+	n = correlator_counters(b.c);
+	run(&b, "I");
+	for (uint64_t i = 0; i < 65; i++) {
+		assert_int_equal(n->lost, 0);
+		e = event_at(1, 67 - i, ONCPU_EV_RESPONSE);
+		e.time_ns = 1200;
+		assert_int_equal(correlator_feed(b.c, &e), 0);
+	}
+	assert_int_equal(n->lost, 1);
+	assert_int_equal(n->reordered, 64);
+	assert_int_equal(n->unmatched, 65);
+	correlator_free(&b.c);
+}
+
+static void test_correlate_malformed(void **state)
+{
+	struct oncpu_event bad[] = {
+		event_at(0, 1, ONCPU_EV_INIT), event_at(1, 0, ONCPU_EV_INIT),
+		event_at(1, 1, ONCPU_EV_NONE), event_at(1, 1, ONCPU_EV_KIND_COUNT),
+		event_at(1, 1, UINT32_MAX),    event_at(1, 1, ONCPU_EV_START),
+		event_at(1, 1, ONCPU_EV_START)
+	};
+	struct bench b;
+
+	(void)state;
+	bad[5].id_len = ONCPU_ID_LEN + 1;
+	bad[6].id_len = UINT32_MAX;
+	bench_open(&b, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(correlator_feed(b.c, &bad[i]), -EINVAL);
+		assert_int_equal(correlator_counters(b.c)->malformed, i + 1);
+	}
+	assert_int_equal(correlator_counters(b.c)->instances_open, 0);
+	assert_int_equal(correlator_counters(b.c)->events, 0);
+	run(&b, "I X");
+	assert_string_equal(b.text, "exit total=20 init=20");
+	correlator_free(&b.c);
+}
+
+/* ---- what the configuration adds ---- */
+
+static void bill_it(void *user, struct invocation_record *r)
+{
+	(void)user;
+	r->billed_count = 1;
+	r->billed[0].billed_ns = r->memory_mb;
+}
+
+static int facts_of(void *user, const char *function, struct function_facts *ret_facts)
+{
+	(void)user;
+	if (strcmp(function, "thumb"))
+		return -ENOENT;
+	*ret_facts = (struct function_facts){ 512, 50000, 100000, "7" };
+	return 0;
+}
+
+static void keep_invocation(void *user, const struct invocation_record *r)
+{
+	*(struct invocation_record *)user = *r;
+}
+
+static void test_correlate_facts_and_bill(void **state)
+{
+	struct invocation_record r;
+	struct correlator_config config = { .max_instances = 2,
+					    .user = &r,
+					    .on_invocation = keep_invocation,
+					    .bill = bill_it,
+					    .facts = facts_of };
+	struct bench b = { 0 };
+
+	(void)state;
+	assert_int_equal(correlator_new(&config, &b.c), 0);
+	run(&b, "I,F=thumb S:a E X"); /* no on_instance: nothing is called */
+	assert_string_equal(r.version, "7");
+	assert_int_equal(r.memory_mb, 512);
+	assert_int_equal(r.quota_us, 50000);
+	assert_int_equal(r.period_us, 100000);
+	assert_int_equal(r.max_memory_bytes, -1);
+	assert_int_equal(r.billed[0].billed_ns, 512);
+	run(&b, "I,u=2,F=other S:a,u=2 E,u=2");
+	assert_string_equal(r.version, "$LATEST");
+	assert_int_equal(r.memory_mb, -1);
+	assert_int_equal(r.quota_us, -1);
+	assert_int_equal(correlator_sequence(b.c), 3);
+	correlator_free(&b.c);
+}
+
+/* ---- the law, over random lives ---- */
+
+#define LIVES 3
+#define LIFE_MOST 200
+
+static uint64_t random_state;
+
+static uint64_t random_next(void)
+{
+	random_state ^= random_state << 13; /* xorshift64 */
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static uint64_t below(uint64_t n)
+{
+	return random_next() % n;
+}
+
+struct delivery {
+	uint64_t at;
+	struct oncpu_event e;
+};
+
+struct books {
+	int64_t init, cpu, between, freeze, records;
+	int64_t lost, marks;
+	bool closed;
+	struct instance_record end;
+};
+
+struct property {
+	struct books books[LIVES + 1];
+	uint64_t sequence;
+};
+
+static int by_delivery(const void *a, const void *b)
+{
+	const struct delivery *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->e.uid != y->e.uid ? (x->e.uid < y->e.uid ? -1 : 1)
+				    : (x->e.n > y->e.n) - (x->e.n < y->e.n);
+}
+
+static struct books *books_of(struct property *p, const char *instance)
+{
+	return &p->books[strtoull(instance + strlen("i-01234567-"), NULL, 16)];
+}
+
+static void add_invocation(void *user, const struct invocation_record *r)
+{
+	struct property *p = user;
+	struct books *k = books_of(p, r->instance);
+
+	assert_int_equal(r->sequence, ++p->sequence);
+	assert_false(k->closed);
+	assert_true(k->records == 0 || r->init_cpu_ns == -1);
+	assert_true(k->records == 0 || !r->cold_start);
+	if (r->cold_start)
+		k->init = r->init_cpu_ns;
+	k->cpu += r->cpu_ns;
+	k->between += r->between_cpu_ns;
+	k->freeze += r->freeze_cpu_ns;
+	k->lost += r->events_lost;
+	k->marks += r->marks_lost;
+	k->records++;
+	assert_true(r->id_len > 0 && r->id_len <= ONCPU_ID_LEN);
+	assert_true(r->status >= 0 && r->status < ONCPU_STATUS_COUNT);
+	assert_true(r->cpu_error_bound_ns >= 0);
+	assert_int_equal(r->flags >> RECORD_FLAG_COUNT, 0);
+	if (r->events_lost)
+		assert_true(r->flags & 1ull << RECORD_FLAG_EVENTS_LOST);
+	assert_int_equal(!!r->marks_lost, !!(r->flags & 1ull << RECORD_FLAG_MARKS_LOST));
+	assert_int_equal(!!r->continues_len, !!(r->flags & 1ull << RECORD_FLAG_CONTINUES));
+}
+
+static void add_instance(void *user, const struct instance_record *r)
+{
+	struct property *p = user;
+	struct books *k = &p->books[r->uid];
+
+	assert_int_equal(r->sequence, ++p->sequence);
+	assert_false(k->closed);
+	k->closed = true;
+	k->end = *r;
+}
+
+/* One life of `count` events in their order, ending with its exit. */
+static void make_life(uint64_t uid, uint64_t count, struct oncpu_event *events)
+{
+	static const uint8_t likely[] = { ONCPU_EV_INVOKE,  ONCPU_EV_END,    ONCPU_EV_INVOKE,
+					  ONCPU_EV_END,	    ONCPU_EV_START,  ONCPU_EV_END,
+					  ONCPU_EV_FREEZE,  ONCPU_EV_THAW,   ONCPU_EV_RESPONSE,
+					  ONCPU_EV_SUSPEND, ONCPU_EV_RESUME, ONCPU_EV_READY,
+					  ONCPU_EV_INIT };
+	uint64_t total = below(1ull << 40), time = 1000 + below(1ull << 40), mark = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct oncpu_event *e = &events[i];
+
+		total += below(8) ? below(100000) : -below(50000);
+		time += below(16) ? below(400) : below(2) ? -below(300) : below(3000);
+		mark += below(10) ? 1 : below(4);
+		*e = event_at(uid, i + 1, likely[below(sizeof(likely))]);
+		e->total_ns = total;
+		e->time_ns = time;
+		e->flags = below(4) ? 0 : 1u << below(13);
+		e->bound_ns = below(2) ? below(1000) : 0;
+		e->steal_ns = below(5000000);
+		e->run_delay_ns = below(1000);
+		e->mark_number = below(3) ? mark : 0;
+		e->tgid = (uint32_t)(below(4) ? 7 : 1 + below(12));
+		e->tid = (uint32_t)(below(4) ? 7 : 1 + below(12));
+		e->status = (int32_t)below(7) - 1;
+		e->threads = (uint32_t)below(9);
+		if (e->kind == ONCPU_EV_START || e->kind == ONCPU_EV_INVOKE || !below(8)) {
+			e->id_len = below(8) ? 1 : (uint32_t)below(ONCPU_ID_LEN + 1);
+			e->id[0] = (char)('a' + below(20));
+		}
+		if (!below(20))
+			e->function[0] = (char)below(256);
+	}
+	events[0].kind = below(8) ? ONCPU_EV_INIT : events[0].kind;
+	events[count - 1].kind = ONCPU_EV_EXIT;
+}
+
+/* Puts a life on its way: late, twice, or never. Gives the number of deliveries. */
+static size_t deliver(const struct oncpu_event *events, uint64_t count, uint64_t window,
+		      uint64_t drops, struct delivery *out)
+{
+	size_t used = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (i + 1 < count && drops && !below(drops))
+			continue;
+		for (int copies = below(12) ? 1 : 3; copies; copies--)
+			out[used++] = (struct delivery){ i * 4 + below(window), events[i] };
+	}
+	return used;
+}
+
+static void check_books(const struct books *k, uint64_t count, const struct oncpu_event *exit_event)
+{
+	const struct instance_record *r = &k->end;
+
+	assert_true(k->closed);
+	assert_true(count > 0);
+	assert_int_equal(r->total_cpu_ns, (int64_t)exit_event->total_ns);
+	assert_int_equal(r->init_cpu_ns + r->invocations_cpu_ns + r->freeze_cpu_ns +
+				 r->between_cpu_ns,
+			 r->total_cpu_ns);
+	assert_int_equal(r->invocations, k->records);
+	assert_int_equal(r->invocations_cpu_ns, k->cpu);
+	assert_int_equal(r->between_cpu_ns, k->between + r->last_between_cpu_ns);
+	if (k->init)
+		assert_int_equal(r->init_cpu_ns, k->init);
+	assert_true(r->events_lost >= k->lost);
+	assert_true(r->marks_lost >= k->marks);
+}
+
+static void test_correlate_law_over_random_lives(void **state)
+{
+	static struct oncpu_event events[LIVES + 1][LIFE_MOST];
+	static struct delivery way[LIVES * LIFE_MOST * 3];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6000; seed++) {
+		struct property p = { 0 };
+		struct correlator_config config = { .host = "box",
+						    .boot_id = BOOT,
+						    .reorder_ns = REORDER_NS,
+						    .max_instances = LIVES,
+						    .user = &p,
+						    .on_invocation = add_invocation,
+						    .on_instance = add_instance };
+		const struct correlator_counters *n;
+		uint64_t counts[LIVES + 1], all = 0, window, drops, refused = 0;
+		struct correlator *c;
+		size_t used = 0;
+
+		random_state = seed * 0x9e3779b97f4a7c15ull;
+		window = 1 + (below(3) ? below(40) : below(600));
+		drops = below(3) ? 0 : 2 + below(30);
+		for (uint64_t uid = 1; uid <= LIVES; uid++) {
+			counts[uid] = 1 + below(LIFE_MOST);
+			all += counts[uid];
+			make_life(uid, counts[uid], events[uid]);
+			used += deliver(events[uid], counts[uid], window, drops, way + used);
+		}
+		qsort(way, used, sizeof(*way), by_delivery);
+		assert_int_equal(correlator_new(&config, &c), 0);
+		for (size_t i = 0; i < used; i++) {
+			refused += correlator_feed(c, &way[i].e) != 0;
+			if (!below(50))
+				correlator_tick(c, way[i].e.time_ns);
+		}
+		assert_int_equal(refused, 0);
+		correlator_flush(c);
+		n = correlator_counters(c);
+		for (uint64_t uid = 1; uid <= LIVES; uid++)
+			check_books(&p.books[uid], counts[uid], &events[uid][counts[uid] - 1]);
+		/* handled, come again, or lost: nothing else */
+		assert_int_equal(n->events, used);
+		assert_int_equal(n->events - n->duplicates, all - n->lost);
+		assert_int_equal(n->instances_closed, LIVES);
+		assert_int_equal(n->instances_open, 0);
+		assert_int_equal(correlator_sequence(c), n->invocations + LIVES);
+		if (!drops && window <= 4)
+			assert_int_equal(n->lost, 0);
+		correlator_free(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_correlate_normal_lives),
 		cmocka_unit_test(test_correlate_irregular_orders),
 		cmocka_unit_test(test_correlate_order_and_gaps),
+		cmocka_unit_test(test_correlate_mark_numbers),
+		cmocka_unit_test(test_correlate_ids_and_names),
+		cmocka_unit_test(test_correlate_bounds),
+		cmocka_unit_test(test_correlate_limits),
+		cmocka_unit_test(test_correlate_malformed),
+		cmocka_unit_test(test_correlate_facts_and_bill),
+		cmocka_unit_test(test_correlate_law_over_random_lives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
