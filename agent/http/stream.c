@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,11 @@ static void *run_producer(void *argument)
 {
 	struct http_stream *stream = argument;
 	struct stream_group *group = stream->group;
+	sigset_t all;
 
+	/* a client that leaves is an -EPIPE here, and every other signal the loop's */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	if (stream->produce(stream->user, stream))
 		atomic_store(&stream->failed, true);
 	if (stream->destroy)
