@@ -340,6 +340,10 @@ static void test_correlate_normal_lives(void **state)
 		  "a ok cold init=20/100 cpu=10/100 | "
 		  "b ok cpu=10/200 between=10/100 freezes=1 freeze=20/200 | exit total=80 init=20 "
 		  "invocations=20 freeze=20 between=20 last=10/100 n=2 #" },
+		{ "freezes are counted for each record", "I S:a F T E F T V:b F T E X",
+		  "a ok cold init=20/100 cpu=20/300 freezes=1 freeze=10/100 | "
+		  "b ok cpu=20/300 between=20/200 freezes=2 freeze=20/200 | exit total=120 init=20 "
+		  "invocations=40 freeze=30 between=30 last=10/100 n=2 #" },
 		{ "exit while frozen", "I S:a E F X",
 		  "a ok cold init=20/100 cpu=10/100 | exit total=50 init=20 invocations=10 "
 		  "freeze=10 "
@@ -422,6 +426,10 @@ static void test_correlate_irregular_orders(void **state)
 		  "# unmatched=1" },
 		{ "an id that only begins like it", "I S:ab E:a E X",
 		  "ab ok cold init=20/100 cpu=20/200 done_without_start | exit total=50 init=20 "
+		  "invocations=20 between=10 last=10/100 n=1 unmatched=1 done_without_start "
+		  "# unmatched=1" },
+		{ "an id that goes on after it", "I S:a E:ab E X",
+		  "a ok cold init=20/100 cpu=20/200 done_without_start | exit total=50 init=20 "
 		  "invocations=20 between=10 last=10/100 n=1 unmatched=1 done_without_start "
 		  "# unmatched=1" },
 		{ "exit in mid-invocation", "I S:a X",
@@ -546,6 +554,9 @@ static void test_correlate_order_and_gaps(void **state)
 		  "b ok cpu=10/100 done_without_start agent_started_mid | exit total=100 init=80 "
 		  "invocations=10 between=10 last=10/100 n=1 unmatched=1 done_without_start "
 		  "agent_started_mid # lost=6 unmatched=1" },
+		{ "an init that is not the first is none", "I,n=5 V:a E X !",
+		  "a ok cpu=10/100 agent_started_mid | exit total=80 init=60 invocations=10 "
+		  "between=10 last=10/100 n=1 agent_started_mid # lost=4" },
 		{ "the agent starts between two", "V:a,n=7 E X !",
 		  "a ok cpu=10/100 agent_started_mid | exit total=90 init=70 invocations=10 "
 		  "between=10 last=10/100 n=1 agent_started_mid # lost=6" },
@@ -554,6 +565,8 @@ static void test_correlate_order_and_gaps(void **state)
 		{ "the first events come last", "S:a,n=2 I,n=1 E,n=3 X",
 		  "a ok cold init=20/100 cpu=10/100 out_of_order | exit total=40 init=20 "
 		  "invocations=10 between=10 last=10/100 n=1 out_of_order # reordered=1" },
+		{ "what comes behind the exit, later", "I X V:b !",
+		  "exit total=20 init=20 # unmatched=1" },
 		{ "what comes behind the exit", "I S:a E - X V:b !",
 		  "a ok cold init=20/100 cpu=10/100 | exit total=50 init=20 invocations=10 "
 		  "between=20 "
