@@ -357,13 +357,13 @@ int main(int argc, char **argv)
 		{ .name = "oncpu, both sides tracked", .kind = 3 },
 		{ .name = "cpudist (libbpf-tools)",
 		  .kind = 4,
-		  .peer = "exec /usr/sbin/cpudist 60 1" },
+		  .peer = "exec stdbuf -oL /usr/sbin/cpudist 60 1" },
 		{ .name = "runqlat (libbpf-tools)",
 		  .kind = 4,
-		  .peer = "exec /usr/sbin/runqlat 60 1" },
+		  .peer = "exec stdbuf -oL /usr/sbin/runqlat 60 1" },
 		{ .name = "bpftrace, on-CPU sum by pid",
 		  .kind = 4,
-		  .peer = "exec bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; if "
+		  .peer = "exec stdbuf -oL bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; if "
 			  "($s) { @ns[args->prev_pid] = sum(nsecs - $s); } @start[cpu] = nsecs; "
 			  "}'" },
 		{ .name = "perf sched record",
