@@ -72,7 +72,7 @@ struct instance *correlator_find(struct correlator *c, uint64_t uid)
 
 int correlator_add(struct correlator *c, uint64_t uid, struct instance **ret_instance)
 {
-	struct instance *in;
+	struct instance *in, **at;
 	uint32_t b = bucket_of(c, uid);
 
 	if (c->counters.instances_open >= c->config.max_instances) {
@@ -84,8 +84,12 @@ int correlator_add(struct correlator *c, uint64_t uid, struct instance **ret_ins
 		return -ENOMEM;
 	in->uid = uid;
 	in->machine.next_n = 1;
-	in->next = c->buckets[b];
-	c->buckets[b] = in;
+	/* sorted: gaps given up at once then number their records alike before and after a restart
+	 */
+	for (at = &c->buckets[b]; *at && (*at)->uid < uid; at = &(*at)->next)
+		;
+	in->next = *at;
+	*at = in;
 	c->counters.instances_open++;
 	*ret_instance = in;
 	return 0;
@@ -101,6 +105,15 @@ void correlator_remove(struct correlator *c, struct instance *in)
 	instance_free(in);
 }
 
+static void mark_dirty(struct correlator *c, struct instance *in)
+{
+	if (in->dirty)
+		return;
+	in->dirty = true;
+	in->next_dirty = c->dirty;
+	c->dirty = in;
+}
+
 /* Kept until the commit: its row is deleted in the same transaction, and events that come again
  * find it instead of beginning a new life. */
 static void instance_over(struct correlator *c, struct instance *in)
@@ -112,15 +125,13 @@ static void instance_over(struct correlator *c, struct instance *in)
 		c->counters.unmatched++;
 	}
 	in->over = true;
-	in->next_over = c->over;
-	c->over = in;
 	c->counters.instances_open--;
 	c->counters.instances_closed++;
 }
 
 static bool step(struct correlator *c, struct instance *in, const struct oncpu_event *e)
 {
-	in->dirty = true;
+	mark_dirty(c, in);
 	in->machine.next_n = e->n + 1;
 	if (!machine_step(&in->machine, e, c))
 		return false;
@@ -196,7 +207,7 @@ static int hold(struct correlator *c, struct instance *in, const struct oncpu_ev
 	}
 	if (!in->held_count++)
 		c->holding++;
-	in->dirty = true;
+	mark_dirty(c, in);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 enum { HELD_MAX = 64 }; /* events of one instance that wait for a gap */
 
 struct instance {
-	struct instance *next, *next_over;
+	struct instance *next, *next_dirty;
 	uint64_t uid;
 	bool dirty;
 	bool over; /* it ended since the last commit: known until then, so that nothing revives it
@@ -22,7 +22,7 @@ struct correlator {
 	struct correlator_config config;
 	struct correlator_counters counters;
 	struct instance **buckets;
-	struct instance *over; /* ended since the last commit */
+	struct instance *dirty; /* changed or ended since the last commit */
 	uint32_t buckets_count;
 	uint32_t holding; /* instances with held events */
 	uint64_t sequence;

@@ -2,8 +2,11 @@
 /*
  * The correlator's durable state: one blob an open instance.
  *
- *   u32 magic "ocpu" · u32 version · u32 bytes of the machine · u32 held events · u64 FNV-1a of the
- * rest struct machine · held events
+ *   u32 magic "ocpu" · u32 version · u32 bytes of the machine · u32 held events · u64 sum of the
+ *   rest · struct machine · held events
+ *
+ * The sum is FNV-1a over words of 8 bytes (all parts are multiples of that) with the high half
+ * folded in: one by one, the bytes cost more than all the rest of correlating.
  *
  * Written and read by the same program on the same host: native byte order. A blob of another
  * version or length, or with a wrong sum, is refused as a whole.
@@ -15,19 +18,26 @@
 #include "core/correlate_internal.h"
 
 #define BLOB_MAGIC 0x7570636fu
-#define BLOB_VERSION 1u
+#define BLOB_VERSION 2u
 
 struct blob_head {
 	uint32_t magic, version, machine_bytes, held;
 	uint64_t sum;
 };
 
+_Static_assert(sizeof(struct machine) % 8 == 0 && sizeof(struct oncpu_event) % 8 == 0,
+	       "whole words");
+
 static uint64_t checksum(const void *data, size_t n, uint64_t h)
 {
-	const unsigned char *p = data;
+	const char *p = data;
+	uint64_t word;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3ull;
+	for (size_t i = 0; i < n; i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		h = (h ^ word) * 0x100000001b3ull;
+		h ^= h >> 32; /* or the highest bits would never reach the others */
+	}
 	return h;
 }
 
@@ -59,39 +69,35 @@ static int visit_one(const struct instance *in, correlator_state_fn visit, void 
 	return error;
 }
 
-static int visit_each(struct correlator *c, correlator_state_fn visit, void *user, bool dirty_only)
+int correlator_dirty(struct correlator *c, correlator_state_fn visit, void *user)
 {
 	int error = 0;
 
-	for (struct instance *in = c->over; in && !error; in = in->next_over)
-		error = visit(user, in->uid, NULL, 0);
-	for (uint32_t b = 0; b < c->buckets_count && !error; b++)
-		for (struct instance *in = c->buckets[b]; in && !error; in = in->next)
-			if (!in->over && (in->dirty || !dirty_only))
-				error = visit_one(in, visit, user);
+	for (struct instance *in = c->dirty; in && !error; in = in->next_dirty)
+		error = in->over ? visit(user, in->uid, NULL, 0) : visit_one(in, visit, user);
 	return error;
-}
-
-int correlator_dirty(struct correlator *c, correlator_state_fn visit, void *user)
-{
-	return visit_each(c, visit, user, true);
 }
 
 int correlator_all(struct correlator *c, correlator_state_fn visit, void *user)
 {
-	return visit_each(c, visit, user, false);
+	int error = 0;
+
+	for (uint32_t b = 0; b < c->buckets_count && !error; b++)
+		for (struct instance *in = c->buckets[b]; in && !error; in = in->next)
+			if (!in->over)
+				error = visit_one(in, visit, user);
+	return error;
 }
 
 void correlator_clean(struct correlator *c)
 {
-	for (struct instance *in = c->over, *next; in; in = next) {
-		next = in->next_over;
-		correlator_remove(c, in);
+	for (struct instance *in = c->dirty, *next; in; in = next) {
+		next = in->next_dirty;
+		in->dirty = false;
+		if (in->over)
+			correlator_remove(c, in);
 	}
-	c->over = NULL;
-	for (uint32_t b = 0; b < c->buckets_count; b++)
-		for (struct instance *in = c->buckets[b]; in; in = in->next)
-			in->dirty = false;
+	c->dirty = NULL;
 }
 
 /* A whole machine or held events of another instance: somebody mixed up the rows. */

@@ -8,6 +8,11 @@
 #include "core/machine.h"
 
 #define BIT(flag) (1ull << (flag))
+#define EVENT_FLAGS_OF_TEXT                                                                        \
+	(ONCPU_EVF_ID_TRUNCATED | ONCPU_EVF_ID_UNREADABLE | ONCPU_EVF_NAME_TRUNCATED)
+#define TICK_NS 4000000ull /* the longest tick of a usual kernel */
+
+enum { FROZEN = 1, FROZEN_OR_LOST }; /* the thaw may be among what was lost */
 
 static bool is_open(const struct machine *m)
 {
@@ -70,6 +75,8 @@ void machine_lose(struct machine *m, uint64_t count)
 	/* the accounts on both sides of the gap are merged: both records say so */
 	machine_note(m, RECORD_FLAG_EVENTS_LOST);
 	m->flags_next |= BIT(RECORD_FLAG_EVENTS_LOST);
+	if (m->frozen)
+		m->frozen = FROZEN_OR_LOST;
 }
 
 /* ---- marks ---- */
@@ -124,9 +131,14 @@ static void follow_marks(struct machine *m, const struct oncpu_event *e)
 		return;
 	p = process_of(m, e->tgid, &new, &first);
 	p->used = ++m->processes_clock;
-	if (e->mark_number == 1) { /* an exec began a new count */
-		settle_marks(m);
-		p->base = p->highest = p->seen = p->reported = 0;
+	if (e->mark_number == 1) {
+		/* an exec began a new count; or two threads' first marks crossed, and it fills a
+		 * gap */
+		if (p->first_seen || p->base || !p->seen) {
+			settle_marks(m);
+			p->base = p->highest = p->seen = p->reported = 0;
+		}
+		p->first_seen = 1;
 	} else if (new) {
 		/* a child goes on with its parent's count; so does whoever was there before us */
 		bool count_from_one =
@@ -177,10 +189,16 @@ static void learn_function(struct machine *m, const struct oncpu_event *e)
 		n--;
 	memcpy(name, e->function, n);
 	name[n] = 0;
-	if (!text_is_clean(name, n)) /* a name is shown everywhere: what is not text becomes '?' */
-		for (size_t i = 0; i < n; i++)
-			if ((unsigned char)name[i] < ' ' || (unsigned char)name[i] > '~')
-				name[i] = '?';
+	for (size_t i = 0, step; i < n; i += step) {
+		uint32_t code;
+
+		/* a name is shown everywhere: what is not text becomes '?' */
+		step = text_decode(name + i, n - i, &code);
+		if (!step || !text_is_clean(name + i, step)) {
+			step = step ? step : 1;
+			memset(name + i, '?', step);
+		}
+	}
 	if (!m->function[0])
 		memcpy(m->function, name, n + 1);
 	else if (strcmp(m->function, name))
@@ -222,16 +240,21 @@ static void take_id(struct machine *m, const struct oncpu_event *e,
 
 /* ---- an invocation ---- */
 
+static uint64_t add_up(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 static void fill_boundaries(const struct machine *m, const struct oncpu_event *e,
 			    const struct correlator_config *config, struct invocation_record *r)
 {
-	uint64_t bound = m->start_bound_ns + e->bound_ns, steal;
+	uint64_t bound = add_up(m->start_bound_ns, e->bound_ns), steal;
 
 	/* Steal since the last tick of another CPU could not be seen at the start; the level since
 	 * shows how much there was. */
 	if (bound && e->steal_ns > m->start_steal_ns) {
 		steal = e->steal_ns - m->start_steal_ns;
-		bound += steal < 4000000 ? steal : 4000000;
+		bound = add_up(bound, steal < TICK_NS ? steal : TICK_NS);
 	}
 	r->start_realtime_ns = (int64_t)m->start_time_ns + config->realtime_offset_ns;
 	r->end_realtime_ns = (int64_t)e->time_ns + config->realtime_offset_ns;
@@ -332,6 +355,7 @@ static void open_invocation(struct machine *m, const struct oncpu_event *e, stru
 
 	if (is_open(m)) {
 		machine_note(m, RECORD_FLAG_START_BEFORE_DONE);
+		note_event_flags(m, e->flags & ~EVENT_FLAGS_OF_TEXT); /* its end, too */
 		close_invocation(m, e, c, ONCPU_STATUS_OK);
 	}
 	if (first && e->kind == ONCPU_EV_INVOKE && m->phase == PHASE_INIT)
@@ -352,8 +376,9 @@ static void open_invocation(struct machine *m, const struct oncpu_event *e, stru
 	m->start_voluntary = e->voluntary;
 	m->start_involuntary = e->involuntary;
 	m->start_steal_ns = e->steal_ns;
-	m->start_tgid = e->tgid;
-	m->start_tid = e->tid;
+	/* who calls from outside is no part of the function: 0 */
+	m->start_tgid = e->flags & ONCPU_EVF_CALL ? 0 : e->tgid;
+	m->start_tid = e->flags & ONCPU_EVF_CALL ? 0 : e->tid;
 }
 
 /* ---- the end of an instance ---- */
@@ -392,6 +417,14 @@ static void close_instance(struct machine *m, const struct oncpu_event *e, struc
 
 /* ---- the step ---- */
 
+/* An id that was not said at the start may be said later. */
+static bool is_for_another(const struct machine *m, const struct oncpu_event *e)
+{
+	if (!e->id_len || m->flags_open & BIT(RECORD_FLAG_ID_MISSING))
+		return false;
+	return e->id_len != m->id_len || memcmp(e->id, m->id, m->id_len);
+}
+
 static void on_end(struct machine *m, const struct oncpu_event *e, struct correlator *c)
 {
 	int32_t status = e->status;
@@ -403,13 +436,12 @@ static void on_end(struct machine *m, const struct oncpu_event *e, struct correl
 		unmatched(m, c);
 		return;
 	}
-	if (e->id_len && (e->id_len != m->id_len || memcmp(e->id, m->id, m->id_len))) {
-		/* done for another invocation: it does not end this one */
+	if (is_for_another(m, e)) { /* it does not end this one */
 		machine_note(m, RECORD_FLAG_DONE_WITHOUT_START);
 		unmatched(m, c);
 		return;
 	}
-	if (!(e->flags & ONCPU_EVF_CALL)) {
+	if (!(e->flags & ONCPU_EVF_CALL) && m->start_tgid) {
 		if (e->tgid != m->start_tgid)
 			machine_note(m, RECORD_FLAG_CHILD_MARK);
 		else if (e->tid != m->start_tid)
@@ -442,6 +474,24 @@ static void first_sight(struct machine *m, const struct oncpu_event *e)
 	machine_note(m, RECORD_FLAG_AGENT_STARTED_MID);
 }
 
+/* A program with marks of its own under a holder (measure, the slicer): the holder's boundaries
+ * stand. */
+static bool is_foreign_mark(const struct oncpu_event *e)
+{
+	if (!(e->flags & ONCPU_EVF_HELD) || e->flags & ONCPU_EVF_CALL)
+		return false;
+	return e->kind == ONCPU_EV_START || e->kind == ONCPU_EV_INVOKE ||
+	       e->kind == ONCPU_EV_RESPONSE || e->kind == ONCPU_EV_END ||
+	       e->kind == ONCPU_EV_SUSPEND;
+}
+
+/* Nobody gets there frozen. */
+static bool shows_running(uint32_t kind)
+{
+	return kind == ONCPU_EV_RESPONSE || kind == ONCPU_EV_END || kind == ONCPU_EV_SUSPEND ||
+	       kind == ONCPU_EV_READY;
+}
+
 bool machine_step(struct machine *m, const struct oncpu_event *e, struct correlator *c)
 {
 	if (!m->uid)
@@ -449,6 +499,13 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 	charge(m, e);
 	m->threads = e->threads;
 	follow_marks(m, e);
+	if (is_foreign_mark(e)) {
+		note_event_flags(m, e->flags & ~EVENT_FLAGS_OF_TEXT);
+		unmatched(m, c);
+		return false;
+	}
+	if (m->frozen == FROZEN_OR_LOST && shows_running(e->kind))
+		m->frozen = 0;
 	if (e->kind != ONCPU_EV_START && e->kind != ONCPU_EV_INVOKE)
 		note_event_flags(m, e->flags);
 	switch (e->kind) {
@@ -456,9 +513,9 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 		learn_function(m, e);
 		break;
 	case ONCPU_EV_READY:
-		if (m->phase == PHASE_INIT)
+		if (m->phase == PHASE_INIT || m->phase == PHASE_NOTHING)
 			end_init(m, false);
-		else if (is_open(m))
+		else
 			unmatched(m, c);
 		break;
 	case ONCPU_EV_START:
@@ -467,7 +524,7 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 		note_event_flags(m, e->flags);
 		break;
 	case ONCPU_EV_RESPONSE:
-		if (m->phase == PHASE_INVOCATION)
+		if (m->phase == PHASE_INVOCATION && !is_for_another(m, e))
 			m->phase = PHASE_AFTER;
 		else
 			unmatched(m, c);
@@ -479,10 +536,15 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 		on_suspend(m, e, c);
 		break;
 	case ONCPU_EV_FREEZE:
-		m->frozen = 1;
-		m->freeze_count++;
+		if (m->frozen == FROZEN)
+			unmatched(m, c);
+		else
+			m->freeze_count++;
+		m->frozen = FROZEN;
 		break;
 	case ONCPU_EV_THAW:
+		if (!m->frozen)
+			unmatched(m, c);
 		m->frozen = 0;
 		break;
 	case ONCPU_EV_EXIT:

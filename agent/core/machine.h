@@ -10,9 +10,14 @@
  *   AFTER        after_response   closes (S), opens     unmatched  closes     closes      crashed
  *
  *   ¹ the agent came in mid-life; D done_without_start, T done_twice, S start_before_done.
- *   READY ends INIT. FREEZE … THAW lays the freeze account over whichever is open. What fits no
- * state is counted as unmatched and flagged on the open record, or on the next one where none is
- * open, and always on the instance's closing record.
+ *   READY ends INIT or NOTHING; FREEZE … THAW lays the freeze account over whichever is open;
+ * RESUME changes nothing, the trigger that follows opens. Out of place, each is unmatched. So is a
+ * mark of a held instance's own program (its holder makes the boundaries), and a RESPONSE or END
+ * (D) that names another id than the open one. A thaw among lost events shows at the next boundary
+ * that nobody reaches frozen.
+ *
+ * What is unmatched is counted in the instance's closing record; what has a flag, too, is flagged
+ * on the open record, or on the next one where none is open, and always on the closing record.
  *
  * Accounts are signed differences of totals: Σ accounts = the last total, whatever came or did not.
  */
@@ -40,7 +45,8 @@ struct part {
 struct process_marks {
 	uint64_t base, highest, seen, reported;
 	uint32_t tgid;
-	uint32_t used; /* larger = more recently */
+	uint32_t used;		       /* larger = more recently */
+	uint32_t first_seen, reserved; /* number 1 was there in this count */
 };
 
 /* Everything that is known of an instance; fixed width and zeroed: it is stored as it stands. */

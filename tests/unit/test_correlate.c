@@ -172,8 +172,8 @@ static struct oncpu_event event_at(uint64_t uid, uint64_t n, uint32_t kind)
 
 /*
  * KIND[:id][,key=value]…   a letter of `kinds`; keys: n, k total, t time, p tgid, h tid, m mark
- * number, s status, b bound, l steal level, f flags, q run delay, v, i context switches, c threads,
- * F function, u uid
+ * number, s status, b bound, l steal level, f flag's bit, g flags, q run delay, v, i context
+ * switches, c threads, F function, u uid
  * -                        the next event is lost     @N  a tick at N     !  flush
  * ~                        shows in the output when it is reached
  */
@@ -233,6 +233,9 @@ static struct oncpu_event parse_event(char *token, uint64_t n)
 			break;
 		case 'f':
 			e.flags = 1u << number;
+			break;
+		case 'g':
+			e.flags = (uint32_t)number;
 			break;
 		case 'q':
 			e.run_delay_ns = (uint64_t)number;
@@ -459,6 +462,40 @@ static void test_correlate_irregular_orders(void **state)
 		  "a ok cold init=20/100 cpu=10/100 | exit total=40 init=20 invocations=10 "
 		  "between=10 "
 		  "last=10/100 n=1 #" },
+		{ "called from outside, reported by the function", "I S:a,f=11,p=8 E X",
+		  "a ok cold init=20/100 cpu=10/100 | exit total=40 init=20 invocations=10 "
+		  "between=10 last=10/100 n=1 #" },
+		{ "done says the id that the start did not", "I S E:z X",
+		  DERIVED "1 ok cold init=20/100 cpu=10/100 id_missing | exit total=40 init=20 "
+			  "invocations=10 between=10 last=10/100 n=1 id_missing #" },
+		{ "a response to another id", "I S:a R:b E:a X",
+		  "a ok cold init=20/100 cpu=20/200 | exit total=50 init=20 invocations=20 "
+		  "between=10 last=10/100 n=1 unmatched=1 # unmatched=1" },
+		{ "a held program's own marks",
+		  "I,f=6 S:m,g=2112 S:a,f=6 R,f=6 E,f=6 V:b,f=6 E:m,g=2112 X,f=6",
+		  "m ok cold init=20/100 cpu=50/500 | exit total=80 init=20 invocations=50 "
+		  "between=10 last=10/100 n=1 unmatched=4 # unmatched=4" },
+		{ "frozen twice, thawed twice, ready twice", "I Y Y F F T T S:a E X",
+		  "a ok cold init=20/100 cpu=10/100 between=40/400 freezes=1 freeze=20/200 | exit "
+		  "total=100 init=20 invocations=10 freeze=20 between=50 last=10/100 n=1 "
+		  "unmatched=3 # unmatched=3" },
+		{ "the thaw is lost", "I S:a E F V:b,f=11 - E V:c E X !",
+		  "a ok cold init=20/100 cpu=10/100 | b ok cpu=0/200 between=10/100 freezes=1 "
+		  "freeze=30/300 lost=1 events_lost | c ok cpu=10/100 between=10/100 events_lost | "
+		  "exit total=100 init=20 invocations=20 freeze=30 between=30 last=10/100 n=3 "
+		  "lost=1 events_lost # lost=1" },
+		{ "the thaw is lost, and the trigger", "I S:a E F - - F T V:c E X !",
+		  "a ok cold init=20/100 cpu=10/100 | c ok cpu=10/100 between=20/200 freezes=2 "
+		  "freeze=40/400 lost=2 events_lost | exit total=110 init=20 invocations=20 "
+		  "freeze=40 between=30 last=10/100 n=2 lost=2 events_lost # lost=2" },
+		{ "ready is the first we see", "Y,n=5 V:c E X !",
+		  "c ok cpu=10/100 between=10/100 agent_started_mid | exit total=80 init=50 "
+		  "invocations=10 between=20 last=10/100 n=1 agent_started_mid # lost=4" },
+		{ "flags of a boundary on both its sides", "I S:a V:b,g=14 E X",
+		  "a ok cold init=20/100 cpu=10/100 start_before_done stale_slot torn_read | b ok "
+		  "cpu=10/100 stale_slot torn_read id_truncated | exit total=50 init=20 "
+		  "invocations=20 between=10 last=10/100 n=2 start_before_done stale_slot "
+		  "torn_read id_truncated #" },
 		{ "statuses", "I S:a E,s=1 V:b E,s=2 V:c E,s=3 V:d E,s=77 V:e E,s=-1 X",
 		  "a error cold init=20/100 cpu=10/100 | b timeout cpu=10/100 between=10/100 | "
 		  "c crashed cpu=10/100 between=10/100 | d error cpu=10/100 between=10/100 | "
@@ -620,6 +657,13 @@ static void test_correlate_mark_numbers(void **state)
 		  "between=10/100 | exit total=80 init=20 invocations=30 between=30 last=10/100 "
 		  "n=3 "
 		  "marks=2 marks_lost #" },
+		{ "two threads' first marks cross", "I S:a,m=2 R,m=1 E,m=3 X",
+		  "a ok cold init=20/100 cpu=20/200 after=10/100 | exit total=50 init=20 "
+		  "invocations=20 between=10 last=10/100 n=1 #" },
+		{ "not a second time", "I S:a,m=2 R,m=1 V:b,m=1 E,m=3 X",
+		  "a ok cold init=20/100 cpu=20/200 after=10/100 start_before_done | b ok "
+		  "cpu=10/100 marks=1 marks_lost | exit total=60 init=20 invocations=30 between=10 "
+		  "last=10/100 n=2 marks=1 start_before_done marks_lost #" },
 		{ "an exec counts from one", "I S:a,m=1 E,m=2 V:b,m=1 E,m=2 X",
 		  "a ok cold init=20/100 cpu=10/100 | b ok cpu=10/100 between=10/100 | exit "
 		  "total=60 "
@@ -687,6 +731,10 @@ static void test_correlate_ids_and_names(void **state)
 		{ "a name that is not text", "I,F=th\x02m\xff S:a E X",
 		  "a ok fn=th?m? cold init=20/100 cpu=10/100 | exit fn=th?m? total=40 init=20 "
 		  "invocations=10 between=10 last=10/100 n=1 #" },
+		{ "what is text of it stays", "I,F=th\xc3\xa4\xffm\xc3\xa4 S:a E X",
+		  "a ok fn=th\xc3\xa4?m\xc3\xa4 cold init=20/100 cpu=10/100 | exit "
+		  "fn=th\xc3\xa4?m\xc3\xa4 total=40 init=20 invocations=10 between=10 last=10/100 "
+		  "n=1 #" },
 		{ "a name that was cut", "I S:a,f=12,F=thumb E X",
 		  "a ok fn=thumb cold init=20/100 cpu=10/100 name_truncated | exit fn=thumb "
 		  "total=40 "
@@ -721,6 +769,8 @@ static void test_correlate_bounds(void **state)
 	static const struct row rows[] = {
 		{ "both ends", "I S:a,b=5 E,b=7",
 		  "a ok cold init=20/100 cpu=10/100 bound=12 # open=1" },
+		{ "no bound is past all bounds", "I S:a,b=-5,l=0 E,b=4,l=50",
+		  "a ok cold init=20/100 cpu=10/100 bound=9223372036854775807 # open=1" },
 		{ "one end", "I S:a,b=0,l=9 E,b=7,l=9",
 		  "a ok cold init=20/100 cpu=10/100 bound=7 # open=1" },
 		{ "steal in between", "I S:a,b=5,l=100 E,b=7,l=150",

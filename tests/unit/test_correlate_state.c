@@ -521,6 +521,55 @@ static void test_state_full(void **state)
 	correlator_free(&next);
 }
 
+/* ---- many at once ---- */
+
+#define MANY 600 /* enough to share buckets */
+
+struct order {
+	uint64_t uids[MANY];
+	size_t count;
+};
+
+static void note_order(void *user, const struct instance_record *r)
+{
+	struct order *order = user;
+
+	assert_true(order->count < MANY);
+	assert_int_equal(r->sequence, order->count + 1);
+	order->uids[order->count++] = r->uid;
+}
+
+static int restore_into(void *user, uint64_t uid, const void *blob, size_t size)
+{
+	return correlator_restore(user, uid, blob, size);
+}
+
+/* Gaps given up at once number their records alike, whatever order the instances came back in. */
+static void test_state_restored_in_any_order(void **state)
+{
+	static struct order orders[2];
+	struct correlator_config config = { .max_instances = MANY, .on_instance = note_order };
+	struct correlator *c, *next;
+
+	(void)state;
+	memset(orders, 0, sizeof(orders));
+	config.user = &orders[0];
+	assert_int_equal(correlator_new(&config, &c), 0);
+	config.user = &orders[1];
+	assert_int_equal(correlator_new(&config, &next), 0);
+	for (uint64_t i = 0; i < MANY; i++) {
+		feed(c, 1 + i * 7 % MANY, 1, ONCPU_EV_INIT);
+		feed(c, 1 + i * 7 % MANY, 3, ONCPU_EV_EXIT);
+	}
+	assert_int_equal(correlator_dirty(c, restore_into, next), 0);
+	correlator_flush(c);
+	correlator_flush(next);
+	assert_int_equal(orders[0].count, MANY);
+	assert_memory_equal(&orders[0], &orders[1], sizeof(orders[0]));
+	correlator_free(&c);
+	correlator_free(&next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_state_dirty_rows),
 		cmocka_unit_test(test_state_damaged),
 		cmocka_unit_test(test_state_full),
+		cmocka_unit_test(test_state_restored_in_any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
