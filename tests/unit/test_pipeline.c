@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ring → correlator → ledger: whatever fails, whenever the agent dies, each invocation is stored
+ * once. The kernel side is an array, the clock a number, and each commit can be made to fail.
+ */
+#include "tests/unit/ledger_fixture.h"
+
+#include "base/log.h"
+#include "daemon/pipeline.h"
+#include "tests/unit/fake_kern.h"
+
+#define MS 1000000ull
+#define OTHER_BOOT "fedcba9876543210fedcba9876543210"
+
+static int fail_with, fail_count; /* the next fail_count commits fail */
+
+int __real_ledger_commit(struct ledger *l, const struct ledger_meta *meta);
+int __wrap_ledger_commit(struct ledger *l, const struct ledger_meta *meta);
+
+int __wrap_ledger_commit(struct ledger *l, const struct ledger_meta *meta)
+{
+	if (fail_count == 0)
+		return __real_ledger_commit(l, meta);
+	fail_count--;
+	ledger_rollback(l);
+	return fail_with;
+}
+
+struct world {
+	const char *directory;
+	struct kern_view *view;
+	struct pipeline *pipeline;
+	uint64_t now_ns;
+};
+
+static void open_world(struct world *w, const char *boot, bool adopted)
+{
+	struct pipeline_config config = { .ledger = { .directory = w->directory },
+					  .view = w->view,
+					  .adopted = adopted };
+
+	snprintf(config.correlator.host, sizeof(config.correlator.host), "h");
+	snprintf(config.correlator.boot_id, sizeof(config.correlator.boot_id), "%s", boot);
+	config.correlator.max_instances = 64;
+	config.correlator.reorder_ns = 100 * MS;
+	config.correlator.realtime_offset_ns = T0;
+	assert_int_equal(pipeline_open(&config, &w->pipeline), 0);
+}
+
+static struct world begin(void **state)
+{
+	struct world w = { .directory = *state, .view = fake_kern_reset(), .now_ns = 1000 * MS };
+
+	log_set_level(LOG_LEVEL_ERROR);
+	fail_count = 0;
+	open_world(&w, BOOT, true);
+	return w;
+}
+
+static int64_t realtime(const struct world *w)
+{
+	return T0 + (int64_t)w->now_ns;
+}
+
+/* The worker is gone at once: what it held in memory is lost, the ring and the ledger are not. */
+static void kill_and_restart(struct world *w)
+{
+	pipeline_close(&w->pipeline);
+	kern_view_rewind(w->view);
+	open_world(w, BOOT, true);
+}
+
+static void push(uint64_t uid, uint64_t n, uint32_t kind, uint64_t total_ns)
+{
+	struct oncpu_event e = { .kind = kind,
+				 .uid = uid,
+				 .n = n,
+				 .time_ns = n * 10 * MS,
+				 .total_ns = total_ns,
+				 .instance = (uint32_t)uid,
+				 .tgid = 7,
+				 .tid = 7,
+				 .threads = kind != ONCPU_EV_EXIT };
+
+	snprintf(e.function, sizeof(e.function), "f");
+	if (kind == ONCPU_EV_START || kind == ONCPU_EV_INVOKE)
+		e.id_len = (uint32_t)snprintf(e.id, sizeof(e.id), "%llu-%llu",
+					      (unsigned long long)uid, (unsigned long long)n);
+	fake_kern_push(&e);
+}
+
+/* INIT, then `count` invocations of 1 ms each; n goes on from there. */
+static void push_life(uint64_t uid, unsigned count)
+{
+	push(uid, 1, ONCPU_EV_INIT, 0);
+	for (unsigned i = 0; i < count; i++) {
+		push(uid, 2 + 2 * i, i ? ONCPU_EV_INVOKE : ONCPU_EV_START, (2 * i + 1) * MS);
+		push(uid, 3 + 2 * i, ONCPU_EV_END, (2 * i + 2) * MS);
+	}
+}
+
+struct tally {
+	unsigned count;
+	int64_t cpu_ns;
+	char seen[4096];
+};
+
+static int on_record(void *user, const struct invocation_record *r)
+{
+	struct tally *t = user;
+
+	assert_true(r->sequence < sizeof(t->seen));
+	assert_false(t->seen[r->sequence]);
+	t->seen[r->sequence] = 1;
+	t->count++;
+	t->cpu_ns += r->cpu_ns;
+	return 0;
+}
+
+static void expect_stored(const struct world *w, unsigned count)
+{
+	struct ledger_query all = { 0 };
+	struct ledger_reader *reader = NULL;
+	struct tally tally = { 0 };
+
+	assert_int_equal(ledger_reader_open(w->directory, &reader), 0);
+	assert_int_equal(ledger_read_invocations(reader, &all, on_record, &tally), 0);
+	ledger_reader_close(&reader);
+	assert_int_equal(tally.count, count);
+	assert_true(tally.cpu_ns == count * (int64_t)MS);
+}
+
+static void test_pipeline_stores_and_frees(void **state)
+{
+	struct world w = begin(state);
+	struct pipeline_state s;
+
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_state(w.pipeline, &s);
+	assert_int_equal(s.commits, 0); /* nothing happened: no transaction */
+	push_life(1, 3);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 7);
+	assert_int_equal(fake_kern_committed(), 7);
+	expect_stored(&w, 3);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_batches_are_bounded(void **state)
+{
+	struct world w = begin(state);
+	struct pipeline_state s;
+
+	for (uint64_t uid = 1; uid <= 40; uid++)
+		push_life(uid, 100);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), PIPELINE_BATCH);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_state(w.pipeline, &s);
+	assert_int_equal(s.commits, 2);
+	assert_int_equal(fake_kern_committed(), 40 * 201);
+	expect_stored(&w, 4000);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_survives_kill_anywhere(void **state)
+{
+	struct world w = begin(state);
+
+	/* one event at a time, killed after each: in mid-invocation, and between */
+	push(1, 1, ONCPU_EV_INIT, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		push(1, 2 + 2 * i, i ? ONCPU_EV_INVOKE : ONCPU_EV_START, (2 * i + 1) * MS);
+		assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+		kill_and_restart(&w);
+		push(1, 3 + 2 * i, ONCPU_EV_END, (2 * i + 2) * MS);
+		if (i % 3 == 0) /* killed before it read that */
+			kill_and_restart(&w);
+		assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+		kill_and_restart(&w);
+	}
+	expect_stored(&w, 20);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_killed_between_commit_and_free(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 5);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_close(&w.pipeline);
+	/* the ring was not freed: the same events once more, and new ones */
+	w.view = fake_kern_reset();
+	push_life(1, 6);
+	open_world(&w, BOOT, true);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	expect_stored(&w, 6);
+	assert_int_equal(correlator_counters(pipeline_correlator(w.pipeline))->duplicates, 11);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_full_disk_loses_nothing(void **state)
+{
+	struct world w = begin(state);
+	struct pipeline_state s;
+
+	push_life(1, 2);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 5);
+	push_life(2, 4);
+	log_set_level(LOG_LEVEL_ERROR);
+	fail_with = -ENOSPC;
+	fail_count = 3;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -ENOSPC);
+	pipeline_state(w.pipeline, &s);
+	assert_true(s.degraded && s.reason[0]);
+	assert_int_equal(fake_kern_committed(), 5);
+	/* not before the back-off is over */
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns + 99 * MS, realtime(&w)), -EAGAIN);
+	assert_int_equal(fail_count, 2);
+	w.now_ns += 101 * MS;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -ENOSPC);
+	w.now_ns += 201 * MS;
+	push_life(3, 1); /* measuring goes on meanwhile */
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -ENOSPC);
+	expect_stored(&w, 2);
+	w.now_ns += 401 * MS;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 12);
+	pipeline_state(w.pipeline, &s);
+	assert_true(!s.degraded && !s.reason[0]);
+	assert_int_equal(s.failed_commits, 3);
+	assert_int_equal(fake_kern_rewinds(), 3);
+	expect_stored(&w, 7);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_full_disk_at_the_first_commit(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 2);
+	fail_with = -EIO;
+	fail_count = 1;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -EIO);
+	w.now_ns += 200 * MS;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 5);
+	expect_stored(&w, 2);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_new_hour_carries_open_instances(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 1);
+	push(1, 4, ONCPU_EV_INVOKE, 3 * MS);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	w.now_ns += 3600 * 1000 * MS;
+	push_life(2,
+		  1); /* the new segment's first transaction knows nothing of instance 1's events */
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	kill_and_restart(&w);
+	push(1, 5, ONCPU_EV_END, 4 * MS);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	expect_stored(&w, 3);
+	pipeline_close(&w.pipeline);
+}
+
+static void open_instances(void *user, const struct instance_view *view)
+{
+	(void)view;
+	(*(unsigned *)user)++;
+}
+
+static unsigned count_open(const struct world *w)
+{
+	unsigned count = 0;
+
+	correlator_each(pipeline_correlator(w->pipeline), open_instances, &count);
+	return count;
+}
+
+/* New pins or a new boot begin their numbers anew: an old state must not swallow their events. */
+static void restart_elsewhere(struct world *w, const char *boot)
+{
+	pipeline_close(&w->pipeline);
+	w->view = fake_kern_reset();
+	open_world(w, boot, false);
+	assert_int_equal(count_open(w), 0);
+	push_life(1, 2);
+	assert_int_equal(pipeline_drain(w->pipeline, w->now_ns, realtime(w)), 0);
+	assert_int_equal(correlator_counters(pipeline_correlator(w->pipeline))->duplicates, 0);
+	assert_int_equal(count_open(w), 1);
+	kill_and_restart(w); /* the states of the past are gone for good, ours are not */
+	assert_int_equal(count_open(w), 1);
+}
+
+static void test_pipeline_new_pins_begin_anew(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 4);
+	push_life(2, 1);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	restart_elsewhere(&w, BOOT);
+	expect_stored(&w, 7); /* and no sequence was given twice */
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_new_boot_begins_anew(void **state)
+{
+	struct world w = begin(state);
+	struct ledger_meta meta;
+	struct ledger *ledger;
+
+	push_life(1, 4);
+	push_life(2, 1);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_close(&w.pipeline);
+	w.view = fake_kern_reset();
+	open_world(&w, OTHER_BOOT, false);
+	push_life(1, 2);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	assert_int_equal(count_open(&w), 1);
+	pipeline_close(&w.pipeline);
+	ledger = open_ledger(w.directory, NULL);
+	assert_int_equal(ledger_restore(ledger, &meta, NULL, NULL), 0);
+	assert_string_equal(meta.boot_id, OTHER_BOOT);
+	assert_int_equal(meta.sequence, 2);
+	ledger_close(&ledger);
+}
+
+static void test_pipeline_tick_gives_up_on_gaps(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 1);
+	push(1, 5, ONCPU_EV_INVOKE, 3 * MS); /* 4 is lost */
+	push(1, 6, ONCPU_EV_END, 4 * MS);
+	assert_int_equal(pipeline_drain(w.pipeline, 61 * MS, realtime(&w)), 0);
+	expect_stored(&w, 1);
+	kill_and_restart(&w); /* the gap and what waits behind it are in the ledger */
+	assert_int_equal(pipeline_drain(w.pipeline, 1000 * MS, realtime(&w)), 0);
+	expect_stored(&w, 2);
+	pipeline_close(&w.pipeline);
+}
+
+static void test_pipeline_finish_flushes(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 1);
+	push(1, 5, ONCPU_EV_INVOKE, 3 * MS);
+	push(1, 6, ONCPU_EV_END, 4 * MS);
+	assert_int_equal(pipeline_drain(w.pipeline, 61 * MS, realtime(&w)), 0);
+	assert_int_equal(pipeline_finish(w.pipeline, 61 * MS, realtime(&w)), 0);
+	expect_stored(&w, 2);
+	pipeline_close(&w.pipeline);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_pipeline_stores_and_frees),
+		T(test_pipeline_batches_are_bounded),
+		T(test_pipeline_survives_kill_anywhere),
+		T(test_pipeline_killed_between_commit_and_free),
+		T(test_pipeline_full_disk_loses_nothing),
+		T(test_pipeline_full_disk_at_the_first_commit),
+		T(test_pipeline_new_hour_carries_open_instances),
+		T(test_pipeline_new_pins_begin_anew),
+		T(test_pipeline_new_boot_begins_anew),
+		T(test_pipeline_tick_gives_up_on_gaps),
+		T(test_pipeline_finish_flushes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
