@@ -38,6 +38,8 @@ STEP void slot_publish_untracked(struct oncpu_slot *slot, oncpu_u64 task)
 /* One sample of ktime − rq clock. The smallest in a window of half a second is the true offset plus
  * the least delay between the kernel's clock update and the hook. */
 #define CLOCK_WINDOW_NS 500000000ull
+#define CLOCK_WINDOW_SAMPLES 64u /* fewer, and the least of them may be far above the truth */
+#define CLOCK_WINDOW_MAX_NS 8000000000ull /* but then the clocks' drift would count for more */
 STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64 rq_clock)
 {
 	oncpu_s64 d = (oncpu_s64)(now_ns - rq_clock);
@@ -50,7 +52,9 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 	}
 	if (d < slot->d_now)
 		slot->d_now = d;
-	if (now_ns - slot->d_window > CLOCK_WINDOW_NS) {
+	if ((now_ns - slot->d_window > CLOCK_WINDOW_NS &&
+	     slot->d_samples >= CLOCK_WINDOW_SAMPLES) ||
+	    now_ns - slot->d_window > CLOCK_WINDOW_MAX_NS) {
 		slot->d_before = slot->d_now;
 		slot->d_now = d;
 		slot->d_window = now_ns;

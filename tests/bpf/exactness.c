@@ -31,6 +31,7 @@ enum { MODES = sizeof(modes) / sizeof(modes[0]), FORKING = 4 };
 struct run {
 	pid_t pid;
 	int in, out;
+	uint64_t cgroup_id;
 	char cgroup[600];
 };
 
@@ -64,12 +65,16 @@ static void start(struct run *r, int mode, int count)
 {
 	char m[8], c[16], root[KERN_CGROUP_ROOT_MAX];
 	int in[2], out[2];
+	struct stat st;
 
 	kern_cgroup_root(root, sizeof(root));
 	snprintf(r->cgroup, sizeof(r->cgroup), "%s/oncpu-exact-%d", root, mode);
 	rmdir(r->cgroup);
 	if (mkdir(r->cgroup, 0755) || pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
 		die("cannot set up a run");
+	if (stat(r->cgroup, &st))
+		die("cannot look at the cgroup");
+	r->cgroup_id = st.st_ino;
 	snprintf(m, sizeof(m), "%d", mode);
 	snprintf(c, sizeof(c), "%d", count);
 	r->pid = fork();
@@ -109,7 +114,7 @@ struct pair {
 	int seen;
 };
 
-static uint64_t collect(struct kern_view *v, struct pair *pairs, int count)
+static uint64_t collect(struct kern_view *v, uint64_t cgroup_id, struct pair *pairs, int count)
 {
 	static struct oncpu_event events[4096];
 	int n, at = -1, epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -121,6 +126,8 @@ static uint64_t collect(struct kern_view *v, struct pair *pairs, int count)
 		for (int i = 0; i < n; i++) {
 			struct oncpu_event *ev = &events[i];
 
+			if (ev->cgroup_id != cgroup_id)
+				continue; /* somebody else's process with our marks */
 			if (ev->kind == ONCPU_EV_START || ev->kind == ONCPU_EV_INVOKE) {
 				if (++at < count)
 					pairs[at] = (struct pair){ ev->total_ns, 0, ev->bound_ns,
@@ -217,7 +224,7 @@ static int run_mode(struct kern_view *v, int mode, int count)
 		_exit(write(fd, clocks, got) == (ssize_t)got ? 0 : 1);
 	}
 	close(r.out);
-	total = collect(v, pairs, count);
+	total = collect(v, r.cgroup_id, pairs, count);
 	waitpid(r.pid, &status, 0);
 	while (wait(NULL) > 0)
 		;

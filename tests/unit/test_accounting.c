@@ -116,9 +116,10 @@ static void test_clock_offset_is_the_least_of_two_windows(void **state)
 	slot_clock_sample(&slot, 30000, 29000);
 	assert_int_equal(slot_clock_offset(&slot),
 			 500); /* a later, larger sample changes nothing */
-	slot_clock_sample(&slot, 30000 + CLOCK_WINDOW_NS, 30000 + CLOCK_WINDOW_NS - 800);
+	slot_clock_sample(&slot, 30000 + CLOCK_WINDOW_MAX_NS, 30000 + CLOCK_WINDOW_MAX_NS - 800);
 	assert_int_equal(slot_clock_offset(&slot), 500); /* the window before still counts */
-	slot_clock_sample(&slot, 40000 + 2 * CLOCK_WINDOW_NS, 40000 + 2 * CLOCK_WINDOW_NS - 900);
+	slot_clock_sample(&slot, 40000 + 2 * CLOCK_WINDOW_MAX_NS,
+			  40000 + 2 * CLOCK_WINDOW_MAX_NS - 900);
 	assert_int_equal(slot_clock_offset(&slot), 700); /* and then no longer: drift is followed */
 }
 
