@@ -357,15 +357,16 @@ int pipeline_step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns)
 
 int pipeline_drain(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns)
 {
+	uint64_t used = 0, size = 0, target;
 	int count;
 
-	/* bounded: a flood of events must not keep a reader waiting for ever */
-	for (int i = 0; i < 256; i++) {
+	/* what is there now, and no more: a flood of events must not keep a reader waiting */
+	kern_view_ring(p->config.view, &used, &size);
+	target = p->state.committed + used;
+	do
 		count = step(p, now_ns, now_realtime_ns, false);
-		if (count <= 0)
-			return count;
-	}
-	return 0;
+	while (count > 0 && p->state.committed < target);
+	return count < 0 ? count : 0;
 }
 
 int pipeline_finish(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns)

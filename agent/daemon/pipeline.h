@@ -52,7 +52,7 @@ void pipeline_close(struct pipeline **pipeline);
  */
 int pipeline_step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
 
-/* Steps until the ring is drained. 0, or the error of a step. */
+/* Steps until all that is in the ring now is stored. 0, or the error of a step. */
 int pipeline_drain(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
 
 /* Gives up on every open gap and commits: only when no event can follow. */

@@ -315,7 +315,6 @@ static int start(struct worker *w)
 		err = open_loop(w);
 	if (err)
 		return err;
-	pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
 	log_info("ready: %s the kernel side in %s, ledger in %s, API on %s",
 		 adopted ? "took over" : "loaded", w->config->pin_dir, w->config->state_dir,
 		 w->config->socket);
