@@ -126,6 +126,18 @@ static int skip_state(void *user, uint64_t uid, const void *blob, size_t size)
 	return 0;
 }
 
+/* What the last commit had read is stored, even if the ring was not freed then: an instance whose
+ * EXIT was among it has no state left to know its events by, and would begin a second life. */
+static void skip_committed(struct pipeline *p, uint64_t ring_position)
+{
+	struct kern_view *view = p->config.view;
+
+	while (kern_view_position(view) < ring_position && kern_view_read(view, p->events, 1) == 1)
+		;
+	kern_view_commit(view, kern_view_position(view));
+	p->state.position = p->state.committed = kern_view_position(view);
+}
+
 static int restore(struct pipeline *p)
 {
 	struct correlator_config config = p->config.correlator;
@@ -164,6 +176,8 @@ static int restore(struct pipeline *p)
 	p->restored_once = true;
 	correlator_free(&p->correlator);
 	p->correlator = r.correlator;
+	if (!r.foreign)
+		skip_committed(p, meta.ring_position);
 	return 0;
 }
 
@@ -321,8 +335,10 @@ static int run_batch(struct pipeline *p, uint64_t now_ns, bool flush, int *ret_c
 	p->sink_error = 0;
 	err = feed(p, (size_t)count);
 	if (!err)
-		err = flush ? correlator_flush(p->correlator)
-			    : correlator_tick(p->correlator, now_ns);
+		/* a full batch: there is more behind, maybe what a gap waits for */
+		err = flush			? correlator_flush(p->correlator) :
+		      count < PIPELINE_BATCH ? correlator_tick(p->correlator, now_ns) :
+						   0;
 	if (err >= 0)
 		err = p->sink_error;
 	if (!err && (count > 0 || p->begun || flush))
