@@ -132,7 +132,7 @@ static void hidden_switch(struct fixture *f, bool seen)
 		_exit(0);
 	}
 	pin_to(0); /* with the hook gone nobody sees the function leave its CPU: so it must not */
-	while (!kern_view_read(f->view, &e, 1))
+	while (!next_event(f, &e))
 		sched_yield();
 	assert_int_equal(e.kind, ONCPU_EV_INIT);
 	wait_asleep(pid);
@@ -144,7 +144,7 @@ static void hidden_switch(struct fixture *f, bool seen)
 	assert_int_equal(read(go[2], &c, 1), 1);
 	assert_int_equal(kern_boundary_make(b, e.uid, ONCPU_EV_START, "h", 1, 0), 0);
 	waitpid(pid, &status, 0);
-	while (!kern_view_read(f->view, &e, 1))
+	while (!next_event(f, &e))
 		sched_yield();
 	assert_int_equal(e.kind, ONCPU_EV_START);
 	if (seen) {
@@ -368,6 +368,7 @@ static void test_a_process_that_marks_is_a_tree_of_its_own(void **state)
 	struct fixture *f = need(state);
 	struct oncpu_event *start, *end;
 
+	f->tree = true;
 	run_child(f, tree_body, NULL, true);
 	events_until_exit(f);
 	start = find_event(f, ONCPU_EV_START, 0);
