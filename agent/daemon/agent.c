@@ -24,6 +24,8 @@
 #include "daemon/worker.h"
 #include "http/server.h"
 
+#define LOCK_PATH_LEN (CONFIG_PATH_LEN + 16)
+
 struct identity {
 	uid_t uid;
 	gid_t gid;
@@ -161,6 +163,11 @@ static int make_state_dir(const struct held *h)
 	return err;
 }
 
+static void lock_path(const struct held *h, char path[LOCK_PATH_LEN])
+{
+	snprintf(path, LOCK_PATH_LEN, "%s/agent.lock", h->config->state_dir);
+}
+
 /* Is the agent of that pid alive, or only its last file descriptors? */
 static bool holder_lives(int fd, int *ret_pid)
 {
@@ -189,10 +196,10 @@ static int wait_for_lock(int fd, int *ret_pid)
 
 static int take_lock(struct held *h)
 {
-	char path[CONFIG_PATH_LEN + 16], text[16];
+	char path[LOCK_PATH_LEN], text[16];
 	int err, n, pid = 0;
 
-	snprintf(path, sizeof(path), "%s/agent.lock", h->config->state_dir);
+	lock_path(h, path);
 	h->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	err = h->lock < 0 ? -errno : wait_for_lock(h->lock, &pid);
 	if (err == -EBUSY) {
@@ -288,19 +295,40 @@ static int run_worker(const struct agent_options *options, struct held *h, pid_t
 	return worker_run(&worker); /* the lock is the worker's: it ends with it */
 }
 
+/* The worker's lock went with it. Whoever has taken it since has taken the pins over, too. */
+static int remove_pins(struct held *h)
+{
+	char path[LOCK_PATH_LEN];
+	_cleanup_fd_ int lock = -EBADF;
+
+	lock_path(h, path);
+	lock = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
+		log_warning("the pins in %s stay: another agent runs on them", h->config->pin_dir);
+		return 0;
+	}
+	if (kern_unpin(h->config->pin_dir) < 0) {
+		log_error("the pins in %s cannot be removed: %s", h->config->pin_dir, kern_error());
+		return 1;
+	}
+	return 0;
+}
+
 static int run_attacher(const struct agent_options *options, struct held *h, pid_t worker)
 {
 	struct attacher_options attacher = { .config = h->config,
 					     .socket = take_fd(&h->channel[0]),
 					     .worker = worker,
-					     .ready_fd = options->ready_fd,
-					     .unpin = options->unpin };
+					     .ready_fd = options->ready_fd };
+	bool abortive = false;
 	int code;
 
 	cleanup_fd(&h->channel[1]);
 	cleanup_fd(&h->listen);
 	cleanup_fd(&h->lock);
-	code = attacher_run(&attacher);
+	code = attacher_run(&attacher, &abortive);
+	if (abortive || (options->unpin && code == 0))
+		code |= remove_pins(h);
 	return code;
 }
 

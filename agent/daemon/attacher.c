@@ -26,6 +26,7 @@ struct attacher {
 	const struct attacher_options *options;
 	struct kern_owner *owner;
 	bool adopted; /* the pins are an earlier agent's */
+	bool ready;
 	int socket, signals, ready_fd;
 	int object_fd;
 	uint64_t handle;
@@ -105,6 +106,7 @@ static int on_ready(struct attacher *a)
 {
 	int err = notify_supervisor("READY=1");
 
+	a->ready = true;
 	if (err < 0)
 		log_warning("the supervisor could not be told READY=1 through $NOTIFY_SOCKET: %s",
 			    strerror(-err));
@@ -265,7 +267,7 @@ static int open_kernel_side(struct attacher *a)
 	return 0;
 }
 
-int attacher_run(const struct attacher_options *options)
+int attacher_run(const struct attacher_options *options, bool *ret_abortive)
 {
 	struct attacher a = { .options = options,
 			      .socket = options->socket,
@@ -295,10 +297,7 @@ int attacher_run(const struct attacher_options *options)
 	cleanup_fd(&a.object_fd);
 	cleanup_fd(&a.signals);
 	cleanup_fd(&a.ready_fd);
+	*ret_abortive = a.owner && !a.adopted && !a.ready;
 	kern_owner_close(&a.owner);
-	if (options->unpin && code == 0 && kern_unpin(options->config->pin_dir) < 0) {
-		log_error("the pins could not be removed: %s", kern_error());
-		code = 1;
-	}
 	return code ? code : err && err != -EPIPE;
 }

@@ -17,10 +17,12 @@ struct attacher_options {
 	int socket;			   /* owned from here on */
 	pid_t worker;			   /* our child; waited for */
 	int ready_fd;			   /* owned; gets one byte when ready; -1 = none */
-	bool unpin;			   /* remove the pins after a clean stop */
 };
 
-/* Serves until the worker is gone. The exit code of the agent: the worker's own, or 1. */
-int attacher_run(const struct attacher_options *options);
+/*
+ * Serves until the worker is gone. The exit code of the agent: the worker's own, or 1.
+ * *ret_abortive: the pins are ours and it never came to be ready, so that they should go again.
+ */
+int attacher_run(const struct attacher_options *options, bool *ret_abortive);
 
 #endif

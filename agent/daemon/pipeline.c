@@ -278,10 +278,9 @@ static void say_degraded(struct pipeline *p, int err)
 	snprintf(p->state.reason, sizeof(p->state.reason), "%s",
 		 err == -ENOMEM ? "the agent is out of memory (give it more)" : ledger_error());
 	if (err == -ENOSPC)
-		log_error(
-			"the ledger's disk is full: %s; free some space there. Measuring goes on, "
-			"%llu bytes of ring left",
-			p->state.reason, (unsigned long long)(size - used));
+		log_error("the ledger's disk is full: %s. Measuring goes on, "
+			  "%llu bytes of ring left",
+			  p->state.reason, (unsigned long long)(size - used));
 	else
 		log_error("the ledger cannot be written: %s. Measuring goes on, %llu bytes of ring "
 			  "left",
@@ -336,9 +335,9 @@ static int run_batch(struct pipeline *p, uint64_t now_ns, bool flush, int *ret_c
 	err = feed(p, (size_t)count);
 	if (!err)
 		/* a full batch: there is more behind, maybe what a gap waits for */
-		err = flush			? correlator_flush(p->correlator) :
-		      count < PIPELINE_BATCH ? correlator_tick(p->correlator, now_ns) :
-						   0;
+		err = flush		       ? correlator_flush(p->correlator)
+		      : count < PIPELINE_BATCH ? correlator_tick(p->correlator, now_ns)
+					       : 0;
 	if (err >= 0)
 		err = p->sink_error;
 	if (!err && (count > 0 || p->begun || flush))
