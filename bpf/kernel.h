@@ -83,6 +83,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
 	int on_cpu;
+	int exit_state;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	int pid;

@@ -361,8 +361,8 @@ int adopt(struct bpf_iter__task *ctx)
 	struct oncpu_thread *t, *above;
 	u32 made;
 
-	if (!task || !ctl)
-		return 0;
+	if (!task || !ctl || task->exit_state)
+		return 0; /* a zombie has run for the last time: nobody's */
 	if (ctl->adopt_tgid) { /* the rest of a process tree */
 		if (thread_by_storage(task) || !(in = instance_at(ctl->adopt_instance)))
 			return 0;
