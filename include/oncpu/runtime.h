@@ -5,44 +5,56 @@
  * Header only, no dependency, C11 and C++11, static binaries included. The same calls are in
  * liboncpu-runtime.so for every language that can load a library.
  *
- *     oncpu_receive_start("thumb", "request-1");   the first trigger: module initialisation is over
+ *     oncpu_receive_start("thumb", "request-1");   first trigger: module initialisation is over
  *     … handle it …
- *     oncpu_response();                            optional: the answer is out, what follows is
- * after it oncpu_report_done(0);                        the invocation is over; 0 = ok, 1 = error
+ *     oncpu_response();                            optional: the answer is out; count the rest
+ * apart oncpu_report_done(0);                        the invocation is over; 0 = ok
  *     oncpu_receive_invoke("request-2");           each later trigger
  *
  * Each call is a mark: a 5-byte nop with an ELF note of the systemtap format (provider "oncpu"), so
- * that bpftrace, perf and others can use it too. It returns nothing, cannot fail, touches neither
- * errno nor memory of yours, and may be called from any thread. It costs about 2 ns when nobody
- * listens.
+ * bpftrace, perf and others can use it too. For every call holds:
  *
- * Strings are UTF-8, NUL-terminated, and read during the call only: function names up to 63 bytes,
- * ids up to 64 (longer ones are cut and flagged in the record).
+ * - Errors: it returns nothing and cannot fail. errno and the FPU's state are left alone. With no
+ *   agent, or an agent that is down, the mark is simply not seen.
+ * - Strings: NULL, or NUL-terminated bytes (UTF-8 by custom), read during the call only. Function
+ *   names count up to 63 bytes, ids up to 64; longer ones are cut and flagged in the record.
+ * - Threads and signals: safe from any thread and from a signal handler, at the same time too. The
+ *   boundary is the whole instance's, not the thread's.
+ * - Cost: about 2.6 ns when nobody listens (13 ns from two threads that do nothing else: the
+ * counter is locked, so that no two threads get one number); about 0.5 µs when oncpu listens. Every
+ *   1,024th mark makes two system calls.
+ * - Children: fork copies the counter, so a child goes on from its parent's numbers on its own, and
+ *   its marks belong to the same instance. exec begins at 1 again.
  *
- * Marks are numbered from 1 in each process and object, so that oncpu can see when one was missed.
- * Every 1,024th, the first one included, is a *hello*: a prctl that renames the thread to the name
- * it has, by which oncpu learns of a binary that it has never seen. A forked child goes on with its
- * parent's numbers; its marks belong to the same instance.
+ * Marks are numbered from 1 in each process and object (program or shared library: one that comes
+ * with marks of its own has numbers of its own), so that oncpu sees when one was missed. Number 1,
+ * 1025, 2049 … is a *hello* in place of the nop: a prctl(PR_SET_NAME) that gives the thread the
+ * name it has, by which oncpu learns of a binary that it has never seen. Only while an oncpu agent
+ * is at work, it may hold the process at its first hello until its marks are attached, once a
+ * binary. Where a seccomp filter refuses prctl with an errno, those marks go through the nop too; a
+ * filter that kills on prctl kills: define ONCPU_RUNTIME_OFF there, and the calls do nothing.
+ *
+ * ONCPU_RUNTIME_SUPPORTED is 1 on Linux on x86-64 and 0 elsewhere, where the calls do nothing.
  *
  * At the nop: rdi = function or NULL, rsi = id or NULL, rdx = number, ecx = status, r8d = kind
- * (2 start, 3 invoke, 4 response, 5 done, 6 suspend).
+ * (2 start, 3 invoke, 4 response, 5 done; oncpu/abi.h) — the C calling convention.
  */
 #ifndef ONCPU_RUNTIME_H
 #define ONCPU_RUNTIME_H
 
-#if defined(__x86_64__) && defined(__linux__) && (defined(__GNUC__) || defined(__clang__)) &&      \
+#if defined(__x86_64__) && !defined(__ILP32__) && defined(__linux__) && defined(__GNUC__) &&       \
 	!defined(ONCPU_RUNTIME_OFF)
 #define ONCPU_RUNTIME_SUPPORTED 1
 #else
 #define ONCPU_RUNTIME_SUPPORTED 0
 #endif
 
+#define ONCPU_RUNTIME_HELLO_MAGIC 0x6f6e637075ULL /* "oncpu" */
+#define ONCPU_RUNTIME_HELLO_EVERY 1024u
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define ONCPU_RUNTIME_HELLO_MAGIC 0x6f6e637075ULL
-#define ONCPU_RUNTIME_HELLO_EVERY 1024u
 
 #if ONCPU_RUNTIME_SUPPORTED
 
@@ -57,129 +69,146 @@ struct oncpu_runtime_hello {
 
 /*
  * One function a probe, its nop and its note, in a COMDAT group each: one copy an object, however
- * many files include this header. `?` puts the note into the function's group.
+ * many files include this header. `?` puts the note into the function's group; .ifndef is for link
+ * time optimisation, which joins the assembly of several files. The byte after ret makes the
+ * functions differ, or a linker that folds identical ones makes four probes one.
  */
-#define ONCPU_RUNTIME_SITE(symbol, probe)                                                          \
-	__asm__(".pushsection .text." symbol ",\"axG\",@progbits," symbol ",comdat\n"              \
+#define ONCPU_RUNTIME_SITE(symbol, probe, kind)                                                    \
+	__asm__(".ifndef " symbol "\n"                                                             \
+		".pushsection .text." symbol ",\"axG\",@progbits," symbol ",comdat\n"              \
 		".weak " symbol "\n.hidden " symbol "\n.type " symbol ",@function\n" symbol ":\n"  \
+		".cfi_startproc\n"                                                                 \
 		"990: .byte 0x0f,0x1f,0x44,0x00,0x00\n"                                            \
-		"ret\n.size " symbol ",.-" symbol "\n"                                             \
+		"ret\n"                                                                            \
+		".cfi_endproc\n"                                                                   \
+		".byte " kind "\n.size " symbol ",.-" symbol "\n"                                  \
 		".pushsection .note.stapsdt,\"?\",\"note\"\n"                                      \
 		".balign 4\n.4byte 992f-991f,994f-993f,3\n"                                        \
 		"991: .asciz \"stapsdt\"\n992: .balign 4\n"                                        \
 		"993: .8byte 990b\n.8byte _.stapsdt.base\n.8byte 0\n"                              \
 		".asciz \"oncpu\"\n.asciz \"" probe "\"\n"                                         \
-		".asciz \"8@%rdi 8@%rsi 8@%rdx -4@%ecx 4@%r8d\"\n"                                 \
-		"994: .balign 4\n.popsection\n.popsection\n")
+		".asciz \"8@%rdi 8@%rsi 8@%rdx -4@%ecx -4@%r8d\"\n"                                \
+		"994: .balign 4\n.popsection\n.popsection\n.endif\n")
 
+/* By how much a prelinker moved the notes' addresses: as in sys/sdt.h, and shared with it. */
 __asm__(".ifndef _.stapsdt.base\n"
 	".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"
 	".weak _.stapsdt.base\n.hidden _.stapsdt.base\n_.stapsdt.base: .space 1\n"
 	".size _.stapsdt.base,1\n.popsection\n.endif\n");
-ONCPU_RUNTIME_SITE("oncpu_mark_receive_start", "receive_start");
-ONCPU_RUNTIME_SITE("oncpu_mark_receive_invoke", "receive_invoke");
-ONCPU_RUNTIME_SITE("oncpu_mark_response", "response");
-ONCPU_RUNTIME_SITE("oncpu_mark_report_done", "report_done");
+ONCPU_RUNTIME_SITE("oncpu_mark_receive_start", "receive_start", "2");
+ONCPU_RUNTIME_SITE("oncpu_mark_receive_invoke", "receive_invoke", "3");
+ONCPU_RUNTIME_SITE("oncpu_mark_response", "response", "4");
+ONCPU_RUNTIME_SITE("oncpu_mark_report_done", "report_done", "5");
 
 /* The number of the last mark, one an object. */
-__asm__(".pushsection .bss.oncpu_mark_number,\"awG\",@nobits,oncpu_mark_number,comdat\n"
+__asm__(".ifndef oncpu_mark_number\n"
+	".pushsection .bss.oncpu_mark_number,\"awG\",@nobits,oncpu_mark_number,comdat\n"
 	".weak oncpu_mark_number\n.hidden oncpu_mark_number\n.type oncpu_mark_number,@object\n"
-	".balign 8\noncpu_mark_number: .zero 8\n.size oncpu_mark_number,8\n.popsection\n");
+	".balign 8\noncpu_mark_number: .zero 8\n.size oncpu_mark_number,8\n.popsection\n.endif\n");
 extern unsigned long long oncpu_mark_number __attribute__((visibility("hidden")));
-extern const char oncpu_mark_receive_start[] __attribute__((visibility("hidden")));
 
-static inline long oncpu_runtime_prctl(long option, const void *a, unsigned long long b,
-				       unsigned long long c, const void *d)
+typedef void oncpu_runtime_site(const char *function, const char *id, unsigned long long number,
+				int status, unsigned kind);
+extern oncpu_runtime_site oncpu_mark_receive_start __attribute__((visibility("hidden")));
+extern oncpu_runtime_site oncpu_mark_receive_invoke __attribute__((visibility("hidden")));
+extern oncpu_runtime_site oncpu_mark_response __attribute__((visibility("hidden")));
+extern oncpu_runtime_site oncpu_mark_report_done __attribute__((visibility("hidden")));
+
+/* Not libc's: errno is not ours to touch. */
+static inline long oncpu_runtime_prctl(long option, char *name, unsigned long long magic,
+				       unsigned long long number, const void *hello)
 {
-	register unsigned long long r10 __asm__("r10") = c;
-	register const void *r8 __asm__("r8") = d;
+	register unsigned long long r10 __asm__("r10") = number;
+	register const void *r8 __asm__("r8") = hello;
 	long result;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(157L), "D"(option), "S"(a), "d"(b), "r"(r10), "r"(r8)
+			 : "a"(157L), "D"(option), "S"(name), "d"(magic), "r"(r10), "r"(r8)
 			 : "rcx", "r11", "memory");
 	return result;
 }
 
-/* Brings in the pages of a string before the mark: its reader in the kernel cannot wait for them.
- */
+/* Brings in the pages of a string's first 65 bytes: its reader in the kernel cannot wait for them,
+ * and must not read past a NUL into a page that may not be there. */
 static inline void oncpu_runtime_touch(const char *s)
 {
-	unsigned long long room;
+	unsigned long long room, i;
 
 	__asm__("" : "+r"(s)); /* or compilers warn of a literal's end */
 	if (!s)
 		return;
 	(void)*(const volatile char *)s;
 	room = 4096 - ((unsigned long long)s & 4095);
-	if (room > 65)
+	if (room >= 65)
 		return;
-	for (unsigned long long i = 0; i < room; i++)
+	for (i = 0; i < room; i++)
 		if (!((const volatile char *)s)[i])
 			return;
 	(void)((const volatile char *)s)[room];
 }
 
-static __attribute__((noinline, cold, unused)) void
-oncpu_runtime_hello(unsigned kind, const char *function, const char *id, unsigned long long number,
-		    int status)
+/* 0, or the negative errno of a prctl that was refused. */
+static __attribute__((noinline, cold, unused)) long
+oncpu_runtime_say_hello(const char *function, const char *id, unsigned long long number, int status,
+			unsigned kind)
 {
-	struct oncpu_runtime_hello hello = {
-		kind, status, (unsigned long long)(const void *)oncpu_mark_receive_start, function,
-		id
-	};
+	struct oncpu_runtime_hello hello = { kind, status,
+					     (unsigned long long)&oncpu_mark_receive_start,
+					     function, id };
 	char name[16] = "";
+	long result = oncpu_runtime_prctl(16 /* PR_GET_NAME */, name, 0, 0, (const void *)0);
 
-	if (oncpu_runtime_prctl(16 /* PR_GET_NAME */, name, 0, 0, (const void *)0) == 0)
-		oncpu_runtime_prctl(15 /* PR_SET_NAME */, name, ONCPU_RUNTIME_HELLO_MAGIC, number,
-				    &hello);
+	return result ? result
+		      : oncpu_runtime_prctl(15 /* PR_SET_NAME */, name, ONCPU_RUNTIME_HELLO_MAGIC,
+					    number, &hello);
 }
 
-/* The call to a site, out of line of the compiler's view: it clobbers nothing. */
-#define ONCPU_RUNTIME_MARK(symbol, kind, function, id, status)                                     \
-	do {                                                                                       \
-		const char *f_ = (function), *i_ = (id);                                           \
-		unsigned long long n_ =                                                            \
-			__atomic_add_fetch(&oncpu_mark_number, 1, __ATOMIC_RELAXED);               \
-		oncpu_runtime_touch(f_);                                                           \
-		oncpu_runtime_touch(i_);                                                           \
-		if (__builtin_expect(n_ % ONCPU_RUNTIME_HELLO_EVERY == 1, 0)) {                    \
-			oncpu_runtime_hello((kind), f_, i_, n_, (status));                         \
-		} else {                                                                           \
-			register unsigned r8_ __asm__("r8") = (kind);                              \
-			/* below the red zone: a call writes its return address */                 \
-			__asm__ volatile("lea -128(%%rsp), %%rsp\n\tcall " symbol                  \
-					 "\n\tlea 128(%%rsp), %%rsp"                               \
-					 :                                                         \
-					 : "D"(f_), "S"(i_), "d"(n_), "c"(status), "r"(r8_)        \
-					 : "memory");                                              \
-		}                                                                                  \
-	} while (0)
+/* Inlined, so that the kind is known where it is tested for; the site's call stays a call. */
+static inline __attribute__((always_inline)) void oncpu_runtime_mark(oncpu_runtime_site *site,
+								     const char *function,
+								     const char *id, int status,
+								     unsigned kind)
+{
+	unsigned long long number = __atomic_add_fetch(&oncpu_mark_number, 1, __ATOMIC_RELAXED);
 
-/* The first trigger of this instance: initialisation ends here. `function` may be NULL where the
- * configuration names it; `invocation_id` may be NULL. */
+	oncpu_runtime_touch(function);
+	oncpu_runtime_touch(id);
+	if (__builtin_expect(number % ONCPU_RUNTIME_HELLO_EVERY == 1, 0) &&
+	    !oncpu_runtime_say_hello(function, id, number, status, kind))
+		return;
+	site(function, id, number, status, kind);
+}
+
+/*
+ * The first trigger of this instance: what came before was its initialisation. `function` names the
+ * function, or is NULL where the configuration names it; `invocation_id` names the invocation, or
+ * is NULL. A further call begins an invocation too, and is flagged in its record.
+ */
 static inline void oncpu_receive_start(const char *function, const char *invocation_id)
 {
-	ONCPU_RUNTIME_MARK("oncpu_mark_receive_start", 2u, function, invocation_id, 0);
+	oncpu_runtime_mark(oncpu_mark_receive_start, function, invocation_id, 0, 2u);
 }
 
-/* A later trigger. */
+/* A later trigger; what came since the last oncpu_report_done() was `between`. `invocation_id`
+ * names the invocation, or is NULL. */
 static inline void oncpu_receive_invoke(const char *invocation_id)
 {
-	ONCPU_RUNTIME_MARK("oncpu_mark_receive_invoke", 3u, (const char *)0, invocation_id, 0);
+	oncpu_runtime_mark(oncpu_mark_receive_invoke, (const char *)0, invocation_id, 0, 3u);
 }
 
-/* The answer has been sent; what the invocation still does is counted apart. */
+/* Optional: the answer has been sent. What the invocation uses from here until oncpu_report_done()
+ * is counted apart too, as `after_response`. */
 static inline void oncpu_response(void)
 {
-	ONCPU_RUNTIME_MARK("oncpu_mark_response", 4u, (const char *)0, (const char *)0, 0);
+	oncpu_runtime_mark(oncpu_mark_response, (const char *)0, (const char *)0, 0, 4u);
 }
 
-/* The invocation is over: 0 = ok, anything else = error. */
+/* The invocation is over. `status`: 0 = ok, 1 = error, 2 = timeout, 3 = crashed, 4 = suspended
+ * (enum oncpu_status of oncpu/abi.h). */
 static inline void oncpu_report_done(int status)
 {
-	ONCPU_RUNTIME_MARK("oncpu_mark_report_done", 5u, (const char *)0, (const char *)0, status);
+	oncpu_runtime_mark(oncpu_mark_report_done, (const char *)0, (const char *)0, status, 5u);
 }
 
 #else /* elsewhere the calls are there and do nothing */
@@ -189,13 +218,16 @@ static inline void oncpu_receive_start(const char *function, const char *invocat
 	(void)function;
 	(void)invocation_id;
 }
+
 static inline void oncpu_receive_invoke(const char *invocation_id)
 {
 	(void)invocation_id;
 }
+
 static inline void oncpu_response(void)
 {
 }
+
 static inline void oncpu_report_done(int status)
 {
 	(void)status;
