@@ -96,6 +96,17 @@ STEP oncpu_s64 offset_with_live_steal(oncpu_s64 at_switch, oncpu_s64 d, oncpu_u6
 	return more > 200 && more < 1000000000 ? live : at_switch;
 }
 
+/* Of the steal that the hypervisor counted and the scheduler has not booked yet, what an update of
+ * the clocks now would book: never more than the time since the last one. */
+STEP oncpu_u64 steal_to_book(oncpu_u64 unbooked, oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
+{
+	oncpu_s64 since = (oncpu_s64)(now_ns - (oncpu_u64)d - rq_clock);
+
+	if (since <= 0)
+		return 0;
+	return unbooked < (oncpu_u64)since ? unbooked : (oncpu_u64)since;
+}
+
 STEP oncpu_u64 clock_age_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock)
 {
 	oncpu_s64 age = (oncpu_s64)(now_ns - (oncpu_u64)d - rq_clock);

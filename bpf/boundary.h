@@ -9,6 +9,8 @@
 #ifndef ONCPU_BPF_BOUNDARY_H
 #define ONCPU_BPF_BOUNDARY_H
 
+#include "steal.h"
+
 struct reading {
 	u64 total, run_delay, voluntary, involuntary, steal, bound;
 	u32 running_elsewhere, flags, live, own_cpu;
@@ -26,11 +28,11 @@ struct share {
  * from us, or one is in progress. Computed from the tasks' own counters.
  */
 static __always_inline void share_stale(struct share *h, const struct oncpu_slot_copy *s, u32 cpu,
-					u32 instance, u64 curr, s64 offset)
+					u32 instance, u64 curr, s64 d, const struct cpu_clocks *c)
 {
 	struct task_struct *running = (struct task_struct *)curr;
 	u32 i = s->thread, tid = 0, *index;
-	u64 sum = 0, start = 0;
+	u64 sum = 0, start = 0, now, unbooked;
 	struct oncpu_thread *t;
 
 	if (s->instance == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
@@ -56,26 +58,60 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 		}
 		if ((s64)(sum - t->last_ns) > 0)
 			h->total += sum - t->last_ns;
-		h->total += slice_ns(bpf_ktime_get_ns(), offset, start);
+		now = bpf_ktime_get_ns();
+		unbooked = steal_to_book(c->unbooked, now, d, c->clock);
+		h->total += slice_ns(now, d + (s64)(c->clock - c->clock_task + unbooked), start);
 	}
 }
 
-static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s, s64 d,
-					  u64 clock, u64 clock_task, u64 delay)
+static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s,
+					  const struct cpu_clocks *c, s64 d, u64 delay)
 {
 	struct task_struct *task = (struct task_struct *)s->task;
 	s64 offset = s->offset_ns;
-	u64 waited = 0;
+	u64 waited = 0, now;
 
-	if (live_steal && clock) {
-		offset = offset_with_live_steal(offset, d, clock, clock_task);
-		h->steal = clock - clock_task;
-	}
 	h->run_delay = bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay)
 			       ? delay
 			       : s->delay_base + waited;
-	h->total = s->base_ns + slice_ns(bpf_ktime_get_ns(), offset, s->start_ns);
+	now = bpf_ktime_get_ns();
+	if (live_steal && c->clock) {
+		u64 unbooked = steal_to_book(c->unbooked, now, d, c->clock);
+
+		offset = offset_with_live_steal(offset, d, c->clock, c->clock_task - unbooked);
+		h->steal = c->clock - c->clock_task + unbooked;
+	}
+	h->total = s->base_ns + slice_ns(now, offset, s->start_ns);
 	h->running = 1;
+}
+
+/* What may be wrong with another CPU's share: somebody of ours is, or may be, on the way in or out.
+ * What the hypervisor took in the middle of that is charged to nobody. */
+static __always_inline u64 bound_elsewhere(const struct rq *rq, const struct cpu_clocks *c,
+					   u64 curr, s64 d, bool running, bool stale)
+{
+	u64 now = bpf_ktime_get_ns() - c->unbooked, idle = 0;
+	u32 queued = 0;
+	int on_rq = 1;
+
+	if (running)
+		return c->away ? wakeup_bound_ns(now, d, c->clock)
+			       : read_error_ns + switch_bound(now, d, c->clock, transit_cap_ns);
+	if (bpf_core_read(&queued, sizeof(queued), &rq->nr_running) ||
+	    bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
+		count(COUNT_reads_failed);
+		return 0;
+	}
+	if (!queued && !stale)
+		return 0;
+	if (curr == idle || c->away)
+		return wakeup_bound_ns(now, d, c->clock);
+	/* one alone: it runs, unless it has just left the queue and another was pulled in */
+	if (queued == 1 && !stale &&
+	    !bpf_core_read(&on_rq, sizeof(on_rq), &((struct task_struct *)curr)->on_rq) &&
+	    on_rq == 1)
+		return 0;
+	return switch_bound(now, d, c->clock, transit_cap_ns);
 }
 
 /* Tries once; false if the CPU switched meanwhile. */
@@ -83,12 +119,13 @@ static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slo
 					 const struct oncpu_total *total, u32 cpu, u32 instance,
 					 struct reading *r)
 {
-	u64 seq = READ_ONCE_OF(slot->seq), curr = 0, idle = 0, clock = 0, clock_task = 0, delay;
+	u64 seq = READ_ONCE_OF(slot->seq), curr = 0, delay;
 	struct oncpu_slot_copy *c = &slot->copy[seq & 1], s;
 	struct rq *rq = (struct rq *)READ_ONCE_OF(slot->rq);
 	s64 d = slot_clock_offset(slot);
 	bool own = cpu == r->own_cpu;
-	u32 queued = 0;
+	struct cpu_clocks clocks = {};
+	bool settled = true;
 
 	COMPILER_BARRIER();
 	s.task = READ_ONCE_OF(c->task);
@@ -102,30 +139,19 @@ static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slo
 	h->run_delay = delay = READ_ONCE_OF(total->run_delay);
 	h->steal = slot->steal_ns;
 	h->bound = h->running = h->flags = 0;
-	if (rq && (bpf_core_read(&curr, sizeof(curr), &rq->curr) ||
-		   bpf_core_read(&clock, sizeof(clock), &rq->clock) ||
-		   bpf_core_read(&clock_task, sizeof(clock_task), &rq->clock_task)))
+	if (rq && bpf_core_read(&curr, sizeof(curr), &rq->curr))
 		count(COUNT_reads_failed);
+	if (rq)
+		settled = read_clocks(rq, &clocks);
 	if (hidden_check && curr &&
 	    (curr != s.task || (s.instance != instance + 1 && (own || r->unsettled))))
-		share_stale(h, &s, cpu, instance, curr, d + (s64)(clock - clock_task));
+		share_stale(h, &s, cpu, instance, curr, d, &clocks);
 	else if (s.instance == instance + 1)
-		share_running(h, &s, d, clock, clock_task, delay);
-	if (!own && wakeup_bound && rq && (h->running || r->live > 1)) {
-		if (h->running)
-			h->bound = read_error_ns +
-				   switch_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
-		else if (!bpf_core_read(&queued, sizeof(queued), &rq->nr_running) &&
-			 !bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
-			if (curr == idle && queued)
-				h->bound = wakeup_bound_ns(bpf_ktime_get_ns(), d, clock);
-			else if (queued > 1 || h->flags)
-				h->bound =
-					switch_bound(bpf_ktime_get_ns(), d, clock, transit_cap_ns);
-		}
-	}
+		share_running(h, &s, &clocks, d, delay);
+	if (!own && wakeup_bound && rq && (h->running || r->live > 1))
+		h->bound = bound_elsewhere(rq, &clocks, curr, d, h->running, h->flags);
 	COMPILER_BARRIER();
-	return READ_ONCE_OF(slot->seq) == seq;
+	return settled && READ_ONCE_OF(slot->seq) == seq;
 }
 
 /* Adds one CPU's share. Global: verified once, whatever the number of callers and CPUs. */
@@ -242,6 +268,8 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	id = bpf_get_current_pid_tgid();
 	e->kind = said->kind;
 	e->flags = said->flags | r->flags | (in->flags & ~ONCPU_INSTANCE_UNSETTLED);
+	if (live_steal && steal_from_rq)
+		e->flags |= ONCPU_EVF_STEAL_LIVE;
 	if (in->once_flags)
 		e->flags |= __sync_fetch_and_and(&in->once_flags, 0);
 	e->uid = in->uid;

@@ -23,6 +23,7 @@
 typedef __u64 u64;
 typedef __s64 s64;
 typedef __u32 u32;
+typedef __u8 u8;
 typedef __s32 s32;
 typedef _Bool bool;
 #define true 1
@@ -60,6 +61,7 @@ struct rq {
 	struct task_struct *idle;
 	u64 clock;
 	u64 clock_task;
+	u64 prev_steal_time_rq; /* only with CONFIG_PARAVIRT_TIME_ACCOUNTING */
 };
 struct cfs_rq {
 	struct rq *rq;
@@ -83,6 +85,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int __state;
 	int on_cpu;
+	int on_rq;
 	int exit_state;
 	struct sched_entity se;
 	struct sched_info sched_info;

@@ -12,6 +12,7 @@ const volatile unsigned int read_error_ns =
 const volatile unsigned int transit_cap_ns = 60000;
 const volatile bool hidden_check = true;
 const volatile bool live_steal = true;
+const volatile long steal_from_rq; /* a CPU's kvm_steal_time, from its rq; 0 = not known */
 const volatile bool wakeup_bound = true;
 
 #define MAP(name, map_type, key_type, value_type, entries, flags)                                  \

@@ -250,9 +250,9 @@ static void fill_boundaries(const struct machine *m, const struct oncpu_event *e
 {
 	uint64_t bound = add_up(m->start_bound_ns, e->bound_ns), steal;
 
-	/* Steal since the last tick of another CPU could not be seen at the start; the level since
-	 * shows how much there was. */
-	if (bound && e->steal_ns > m->start_steal_ns) {
+	/* Where the hypervisor's counter cannot be read, steal since the last tick of another CPU was
+	 * not seen at the start; the level since shows how much there was. */
+	if (bound && !(e->flags & ONCPU_EVF_STEAL_LIVE) && e->steal_ns > m->start_steal_ns) {
 		steal = e->steal_ns - m->start_steal_ns;
 		bound = add_up(bound, steal < TICK_NS ? steal : TICK_NS);
 	}

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <linux/perf_event.h>
 
 #include "kern/kern_internal.h"
@@ -30,6 +31,29 @@ int kern_cgroup_root(char *buffer, size_t size)
 			error = 0;
 	endmntent(f);
 	return error;
+}
+
+/* Where a CPU's kvm_steal_time is, seen from its rq: both are variables of one per-CPU section, so
+ * the distance is the same on every CPU. 0 = this kernel has no such counter. */
+long kern_steal_from_rq(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int32_t section = btf ? btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC) : -1;
+	const struct btf_type *t = section > 0 ? btf__type_by_id(btf, (uint32_t)section) : NULL;
+	const struct btf_var_secinfo *v = t ? btf_var_secinfos(t) : NULL;
+	long steal = -1, rq = -1;
+
+	for (uint32_t i = 0; t && i < btf_vlen(t); i++) {
+		const struct btf_type *of = btf__type_by_id(btf, v[i].type);
+		const char *name = of ? btf__name_by_offset(btf, of->name_off) : NULL;
+
+		if (name && !strcmp(name, "steal_time"))
+			steal = (long)v[i].offset;
+		else if (name && !strcmp(name, "runqueues"))
+			rq = (long)v[i].offset;
+	}
+	btf__free(btf);
+	return steal < 0 || rq < 0 ? 0 : steal - rq;
 }
 
 #if defined(__x86_64__)

@@ -17,6 +17,8 @@ int kern_cgroup_root(char *buffer, size_t size);
 /* True if the glob (bpf/accounting.h) takes the path. */
 int kern_glob(const char *pattern, const char *path);
 
+/* Bytes from a CPU's struct rq to its kvm_steal_time; 0 = not known. */
+long kern_steal_from_rq(void);
 /* CLOCK_MONOTONIC − sched_clock, exactly, from the kernel's own conversion. 0, -ENOTSUP. */
 int kern_clock_offset(int64_t *ret_offset_ns);
 

@@ -369,6 +369,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	set_sizes(o->skel, &sizes);
 	o->skel->rodata->hidden_check = c->hidden_check;
 	o->skel->rodata->live_steal = c->live_steal;
+	o->skel->rodata->steal_from_rq = kern_steal_from_rq();
 	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
 	if ((error = set_pins(o)))
 		return error;

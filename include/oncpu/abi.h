@@ -67,6 +67,7 @@ enum oncpu_event_kind {
 #define ONCPU_EVF_SYMBOL (1u << 10)   /* made at a configured symbol; has no mark number */
 #define ONCPU_EVF_CALL (1u << 11)     /* made through the boundary program (measure, slicer, API) */
 #define ONCPU_EVF_NAME_TRUNCATED (1u << 12)
+#define ONCPU_EVF_STEAL_LIVE (1u << 13) /* steal was read up to the boundary: no rest is unknown */
 
 /* oncpu_event.status, from report_done and the holder */
 enum oncpu_status {

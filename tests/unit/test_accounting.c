@@ -134,6 +134,17 @@ static void test_live_steal_moves_the_offset(void **state)
 	assert_int_equal(offset_with_live_steal(1000, 1000, 500, 600), 1000);
 }
 
+/* Trap 2 again: what was stolen since the clock's last update is booked by the next one, and never
+ * more than the time between the two. */
+static void test_unbooked_steal_is_bounded_by_the_clock(void **state)
+{
+	(void)state;
+	assert_int_equal(steal_to_book(0, 10000, 1000, 5000), 0);
+	assert_int_equal(steal_to_book(700, 10000, 1000, 5000), 700);
+	assert_int_equal(steal_to_book(70000, 10000, 1000, 5000), 4000);
+	assert_int_equal(steal_to_book(700, 5500, 1000, 5000), 0); /* the clock is not behind */
+}
+
 static void test_slice_is_never_negative(void **state)
 {
 	(void)state;
@@ -165,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_latch_is_whole_at_each_step_of_the_writer),
 		cmocka_unit_test(test_clock_offset_is_the_least_of_two_windows),
 		cmocka_unit_test(test_live_steal_moves_the_offset),
+		cmocka_unit_test(test_unbooked_steal_is_bounded_by_the_clock),
 		cmocka_unit_test(test_slice_is_never_negative),
 		cmocka_unit_test(test_switch_bound_is_the_age_of_the_clock_or_nothing),
 		cmocka_unit_test(test_wakeup_bound_is_the_age_of_the_clock),

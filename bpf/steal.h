@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A CPU's clocks, and the hypervisor's steal up to this instant.
+ *
+ * The scheduler takes steal off its task clock at clock updates only: between two ticks
+ * rq.clock − rq.clock_task is out of date by whatever was stolen since. The hypervisor's own
+ * counter of a CPU (kvm_steal_time) is a per-CPU variable with no address we may ask for, but it
+ * and `runqueues` stand in the same per-CPU section: their distance is the same on every CPU, BTF
+ * gives it, and the address of a CPU's rq is known from its switches. What the scheduler has booked
+ * of the counter is rq.prev_steal_time_rq.
+ */
+#ifndef ONCPU_BPF_STEAL_H
+#define ONCPU_BPF_STEAL_H
+
+struct kvm_steal_time {
+	u64 steal;
+	u8 preempted;
+} __attribute__((preserve_access_index));
+
+struct cpu_clocks {
+	u64 clock, clock_task; /* 0 = could not be read */
+	u64 unbooked;	       /* stolen, and not yet taken off clock_task */
+	bool away;	       /* the CPU is off right now, for how long nobody knows yet */
+};
+
+static __always_inline void read_steal(const struct rq *rq, struct cpu_clocks *c)
+{
+	struct kvm_steal_time *of_cpu = (void *)((u64)rq + (u64)steal_from_rq);
+	u64 steal = 0, booked = 0;
+	u8 preempted = 0;
+
+	if (bpf_core_read(&booked, sizeof(booked), &rq->prev_steal_time_rq) ||
+	    bpf_core_read(&steal, sizeof(steal), &of_cpu->steal) ||
+	    bpf_core_read(&preempted, sizeof(preempted), &of_cpu->preempted)) {
+		count(COUNT_reads_failed);
+		return;
+	}
+	c->away = preempted & 1;
+	c->unbooked = steal > booked ? steal - booked : 0; /* 0 if the hypervisor is not KVM */
+}
+
+/*
+ * False if the clocks moved while they were read. An update writes clock, prev_steal_time_rq and
+ * clock_task within some 20 ns, less than this takes: reading clock_task first and again at the end
+ * sees it. (One that the hypervisor stopped half-way shows as `away`.)
+ */
+static __always_inline bool read_clocks(const struct rq *rq, struct cpu_clocks *c)
+{
+	u64 again = 0;
+
+	c->unbooked = c->away = 0;
+	if (bpf_core_read(&c->clock_task, sizeof(c->clock_task), &rq->clock_task)) {
+		count(COUNT_reads_failed);
+		return true;
+	}
+	if (live_steal && steal_from_rq && bpf_core_field_exists(rq->prev_steal_time_rq))
+		read_steal(rq, c);
+	if (bpf_core_read(&c->clock, sizeof(c->clock), &rq->clock) ||
+	    bpf_core_read(&again, sizeof(again), &rq->clock_task))
+		count(COUNT_reads_failed);
+	return again == c->clock_task;
+}
+
+#endif
