@@ -90,13 +90,20 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 static __always_inline u64 bound_elsewhere(const struct rq *rq, const struct cpu_clocks *c,
 					   u64 curr, s64 d, bool running, bool stale)
 {
-	u64 now = bpf_ktime_get_ns() - c->unbooked, idle = 0;
-	u32 queued = 0;
+	u64 now = bpf_ktime_get_ns() - c->unbooked, idle = 0, start = 0;
+	struct task_struct *on_cpu = (struct task_struct *)curr;
+	u32 queued = 0, state = 0;
 	int on_rq = 1;
 
+	if (running && c->away)
+		return wakeup_bound_ns(now, d, c->clock);
+	if (running && !bpf_core_read(&state, sizeof(state), &on_cpu->__state) && state &&
+	    !bpf_core_read(&start, sizeof(start), &on_cpu->se.exec_start))
+		/* On its way to sleep: it may have left the queue, its sum final, at its last
+		 * update; the search for work that follows takes long and updates the clock. */
+		return read_error_ns + slice_ns(now, d + (s64)(c->clock - c->clock_task), start);
 	if (running)
-		return c->away ? wakeup_bound_ns(now, d, c->clock)
-			       : read_error_ns + switch_bound(now, d, c->clock, transit_cap_ns);
+		return read_error_ns + switch_bound(now, d, c->clock, transit_cap_ns);
 	if (bpf_core_read(&queued, sizeof(queued), &rq->nr_running) ||
 	    bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
 		count(COUNT_reads_failed);
@@ -107,17 +114,36 @@ static __always_inline u64 bound_elsewhere(const struct rq *rq, const struct cpu
 	if (curr == idle || c->away)
 		return wakeup_bound_ns(now, d, c->clock);
 	/* one alone: it runs, unless it has just left the queue and another was pulled in */
-	if (queued == 1 && !stale &&
-	    !bpf_core_read(&on_rq, sizeof(on_rq), &((struct task_struct *)curr)->on_rq) &&
+	if (queued == 1 && !stale && !bpf_core_read(&on_rq, sizeof(on_rq), &on_cpu->on_rq) &&
 	    on_rq == 1)
 		return 0;
 	return switch_bound(now, d, c->clock, transit_cap_ns);
 }
 
+/*
+ * A stale slot is a hidden switch, or a switch whose hook is to come in a moment. In the second
+ * case a thread that had come in hidden is seen nowhere: neither the slot nor curr shows it. So as
+ * long as the clock is fresh enough for a switch in progress, the hook is worth waiting for.
+ */
+#define TRANSIT_NS 8000
+static __always_inline bool in_transit(const struct cpu_clocks *c, u64 curr, s64 d)
+{
+	struct task_struct *to = (struct task_struct *)curr;
+	u64 sum = 0, sum_when_picked = 0;
+
+	if (!c->away && clock_age_ns(bpf_ktime_get_ns() - c->unbooked, d, c->clock) >= TRANSIT_NS)
+		return false;
+	/* charged since it was picked: it has arrived (idle and real-time tasks do not tell) */
+	return bpf_core_read(&sum, sizeof(sum), &to->se.sum_exec_runtime) ||
+	       bpf_core_read(&sum_when_picked, sizeof(sum_when_picked),
+			     &to->se.prev_sum_exec_runtime) ||
+	       !sum_when_picked || sum == sum_when_picked;
+}
+
 /* Tries once; false if the CPU switched meanwhile. */
 static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slot,
 					 const struct oncpu_total *total, u32 cpu, u32 instance,
-					 struct reading *r)
+					 struct reading *r, bool last_try)
 {
 	u64 seq = READ_ONCE_OF(slot->seq), curr = 0, delay;
 	struct oncpu_slot_copy *c = &slot->copy[seq & 1], s;
@@ -150,6 +176,12 @@ static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slo
 		share_running(h, &s, &clocks, d, delay);
 	if (!own && wakeup_bound && rq && (h->running || r->live > 1))
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h->running, h->flags);
+	if (!own && hidden_check && wakeup_bound && curr && curr != s.task && r->live > 1 &&
+	    in_transit(&clocks, curr, d)) {
+		if (!last_try)
+			return false;
+		h->bound += WAKEUP_CAP_NS;
+	}
 	COMPILER_BARRIER();
 	return settled && READ_ONCE_OF(slot->seq) == seq;
 }
@@ -165,7 +197,7 @@ __noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
 	if (!slot || !total || !r)
 		return 0;
 	for (int i = 0; i < 6 && !whole; i++)
-		whole = share_of_cpu(&h, slot, total, cpu, instance, r);
+		whole = share_of_cpu(&h, slot, total, cpu, instance, r, i == 5);
 	if (!whole) {
 		count(COUNT_slots_torn);
 		r->flags |= ONCPU_EVF_TORN;

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -339,7 +340,11 @@ static int default_lags(struct kern_owner *o)
 {
 	int fd = bpf_map__fd(o->skel->maps.slots);
 	struct oncpu_slot slot;
+	struct timespec now;
+	int64_t offset;
+	bool known = !kern_clock_offset(&offset);
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (uint32_t c = 0; c < o->cpus; c++) {
 		if (bpf_map_lookup_elem(fd, &c, &slot))
 			return -errno;
@@ -347,6 +352,10 @@ static int default_lags(struct kern_owner *o)
 			continue; /* adopted: calibrated already */
 		memset(&slot, 0, sizeof(slot));
 		slot.hook_lag_ns = 650;
+		if (known) { /* or the first window has too few samples to be true */
+			slot.d_now = slot.d_before = offset + 650;
+			slot.d_window = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+		}
 		if (bpf_map_update_elem(fd, &c, &slot, BPF_ANY))
 			return -errno;
 	}
