@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * libmicrohttpd behind a route table. One thread, external epoll. What libmicrohttpd lets through
- * and we do not: Content-Length together with Transfer-Encoding, several Content-Lengths, codings
- * other than "chunked" (each a way to smuggle a second request past whoever stands in front).
- */
+/* libmicrohttpd behind a route table. One thread, external epoll. */
 #include "http/internal.h"
 
 #include <errno.h>
@@ -11,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "http/framing.h"
 
 #define MAX_UPLOAD_BYTES (64u << 10) /* no route takes a body: this much is swallowed */
 #define MAX_EVENTS 64
@@ -132,41 +128,6 @@ int http_query_each(struct http_request *request,
 }
 
 /* ---- what comes in ---- */
-
-struct framing {
-	unsigned lengths, codings;
-	bool odd_coding;
-};
-
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
-				 const char *value)
-{
-	struct framing *framing = cls;
-
-	(void)kind;
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
-		framing->lengths++;
-	if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-		framing->codings++;
-		framing->odd_coding |= !value || strcasecmp(value, "chunked") != 0;
-	}
-	return MHD_YES;
-}
-
-/* NULL = unambiguous. */
-static const char *framing_problem(struct MHD_Connection *connection)
-{
-	struct framing framing = { 0 };
-
-	MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &framing);
-	if (framing.lengths > 1)
-		return "more than one Content-Length";
-	if (framing.lengths && framing.codings)
-		return "Content-Length together with Transfer-Encoding";
-	if (framing.codings > 1 || framing.odd_coding)
-		return "a Transfer-Encoding other than chunked";
-	return NULL;
-}
 
 static int refuse_framing(struct http_request *request, const char *problem)
 {
