@@ -25,7 +25,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 .PHONY: build-tests all deps test-deps demo test check unit bench lint fmt clean help install
 .DELETE_ON_ERROR:
 
-FOLDERS := base core kern ledger http api daemon cli
+FOLDERS := base core kern ledger http api slicer daemon cli
 SRC      = $(wildcard agent/$(1)/*.c)
 OBJ      = $(patsubst agent/%.c,$(B)/obj/%.o,$(call SRC,$(1)))
 ARCHIVES := $(foreach f,$(FOLDERS),$(B)/lib$(f).a)
@@ -51,7 +51,7 @@ $(B)/oncpu.skel.h: $(B)/oncpu.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name oncpu_bpf > $@
 $(call OBJ,kern): | $(B)/oncpu.skel.h
 
-$(B)/oncpu: $(B)/libcli.a $(B)/libdaemon.a $(B)/libapi.a $(B)/libhttp.a $(B)/libledger.a $(B)/libkern.a $(B)/libcore.a $(B)/libbase.a
+$(B)/oncpu: $(B)/libcli.a $(B)/libdaemon.a $(B)/libslicer.a $(B)/libapi.a $(B)/libhttp.a $(B)/libledger.a $(B)/libkern.a $(B)/libcore.a $(B)/libbase.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -Wl,--whole-archive $(B)/libcli.a -Wl,--no-whole-archive \
 		$(filter-out $(B)/libcli.a,$^) $(LDLIBS) -o $@
 

@@ -345,13 +345,4 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	return 0;
 }
 
-static __always_inline void boundary(u32 index, struct oncpu_instance *in, struct said *said,
-				     u32 own_cpu)
-{
-	struct reading r = { .own_cpu = own_cpu, .live = in->threads };
-
-	read_instance(index, &r);
-	emit(index, said, &r);
-}
-
 #endif

@@ -362,7 +362,7 @@ int adopt(struct bpf_iter__task *ctx)
 	u32 made;
 
 	if (!task || !ctl || task->exit_state)
-		return 0; /* a zombie has run for the last time: nobody's */
+		return 0;      /* a zombie has run for the last time: nobody's */
 	if (ctl->adopt_tgid) { /* the rest of a process tree */
 		if (thread_by_storage(task) || !(in = instance_at(ctl->adopt_instance)))
 			return 0;
@@ -691,12 +691,25 @@ static __noinline int call_create(struct oncpu_call *call)
 	}
 	in->state = ONCPU_INSTANCE_LIVE;
 	call->uid = in->uid;
-	emit_birth(made - 1, in, 0, 0);
+	call->time_ns = in->born_ns;
+	emit_birth(made - 1, in, in->born_ns, 0);
 	return 0;
+}
+
+/* Made from outside: no CPU is the instance's own. */
+static __always_inline void call_read(struct oncpu_call *call, struct oncpu_instance *in,
+				      struct reading *r)
+{
+	r->own_cpu = ~0u;
+	r->live = in->threads + 1; /* all of them are elsewhere */
+	read_instance(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), r);
+	call->total_ns = r->total;
+	call->time_ns = bpf_ktime_get_ns();
 }
 
 static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
 {
+	struct reading r = {};
 	struct said said = { .kind = call->kind, .status = call->status, .flags = ONCPU_EVF_CALL };
 
 	if (call->kind <= ONCPU_EV_INIT || call->kind >= ONCPU_EV_KIND_COUNT ||
@@ -705,7 +718,9 @@ static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instan
 	said.id_len = call->id_len;
 	said.id = (u64)call->id;
 	said.function = (u64)in->function;
-	boundary(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), in, &said, ~0u);
+	call_read(call, in, &r);
+	said.time_ns = call->time_ns;
+	emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, &r);
 	return 0;
 }
 
@@ -724,6 +739,11 @@ int on_call(struct oncpu_call *call)
 		result = -2; /* ENOENT */
 	} else if (call->op == ONCPU_CALL_BOUNDARY) {
 		result = call_boundary(call, in);
+	} else if (call->op == ONCPU_CALL_READ) {
+		struct reading r = {};
+
+		call_read(call, in, &r);
+		result = 0;
 	} else if (call->op == ONCPU_CALL_RELEASE) {
 		in->holder = 0;
 		if (in->threads <= 0)

@@ -14,7 +14,8 @@ echo "includes"
 declare -A may=(
 	[base]="base" [core]="core base" [kern]="kern core base" [ledger]="ledger core base"
 	[http]="http core base" [api]="api http ledger core base"
-	[daemon]="daemon api http ledger kern core base" [cli]="cli daemon kern ledger core base"
+	[daemon]="daemon api http ledger kern core base" [slicer]="slicer http kern core base"
+	[cli]="cli daemon slicer kern ledger core base"
 	[runtime]=""
 )
 for folder in "${!may[@]}"; do

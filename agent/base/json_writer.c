@@ -55,6 +55,12 @@ static void close_with(struct json_writer *w, const char *bracket)
 	w->comma = true;
 }
 
+void jw_raw(struct json_writer *w, const char *json, size_t n)
+{
+	before_value(w);
+	put(w, json, n);
+}
+
 void jw_object_open(struct json_writer *w)
 {
 	open_with(w, "{");

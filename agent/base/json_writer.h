@@ -46,6 +46,9 @@ void jw_string(struct json_writer *w, const char *text); /* NUL-terminated */
 void jw_bytes(struct json_writer *w, const char *bytes, size_t n);
 void jw_hex(struct json_writer *w, const void *bytes, size_t n); /* a string of 2n hex digits */
 
+/* A value that is JSON already. */
+void jw_raw(struct json_writer *w, const char *json, size_t n);
+
 /* Key and value in one. */
 void jw_key_int64(struct json_writer *w, const char *name, int64_t value);
 void jw_key_uint64(struct json_writer *w, const char *name, uint64_t value);

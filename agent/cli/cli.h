@@ -26,6 +26,9 @@ int command_compare(int argc, char **argv);
 int command_instances(int argc, char **argv);
 int command_measure(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_invoke(int argc, char **argv);
+int command_logs(int argc, char **argv);
 
 /* Where an agent and its ledger are. */
 struct place {

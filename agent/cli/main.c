@@ -39,6 +39,34 @@ static const struct command commands[] = {
 	  "Like time(1), exact and with a record in the ledger. Ends when the last process of the\n"
 	  "tree does (--no-wait: when PROGRAM does). Exits with PROGRAM's status. Needs root.\n",
 	  command_measure },
+	{ "run", "host functions: Lambda's APIs, exact accounts, CPU between boundaries only",
+	  "oncpu run --function NAME [PROPERTY...] [OPTION...] -- PROGRAM [ARGUMENT...]\n"
+	  "oncpu run --config FILE [OPTION...]\n\n"
+	  "Properties of a function, also in FILE's [function \"NAME\"] with command = …:\n"
+	  "  --memory MB (128)           --timeout T (3s)         --init-timeout T (10s)\n"
+	  "  --cpu-limit T               --cpu-soft-limit T       --retire-after-soft-limit yes\n"
+	  "  --concurrency N (1)         --cpus N                 --processes N (1024)\n"
+	  "  --freeze-after T (0)        --no-freeze yes          --idle T (10m; 0 = never)\n"
+	  "  --grace T (500ms)           --suspend T (60m)        --extension PATH\n"
+	  "  --directory DIR             --handler NAME           --user NAME ($SUDO_USER or "
+	  "nobody)\n"
+	  "  --env NAME=VALUE\n"
+	  "Options:\n"
+	  "  --listen ADDRESS:PORT (127.0.0.1:9000)   --strict   --telemetry   --quiet\n"
+	  "  --state-dir DIR   --socket PATH   --pin-dir DIR   --front-user NAME   --ready-fd N\n\n"
+	  "Runs until SIGTERM or SIGINT. Uses the running agent, or brings its own. A number "
+	  "without a\n"
+	  "unit is seconds. Needs root.\n",
+	  command_run },
+	{ "invoke", "call a function of oncpu run",
+	  "oncpu invoke NAME [--data JSON | --file FILE] [--event] [--log] [--cpu]\n"
+	  "             [--endpoint ADDRESS:PORT]\n\n"
+	  "Prints the answer. --log: the invocation's log, --cpu: its on-CPU time, both on "
+	  "stderr.\n"
+	  "Exits 0; 3 when the function failed; 1 when it could not be called.\n",
+	  command_invoke },
+	{ "logs", "what a function of oncpu run has written, with START, END and REPORT",
+	  "oncpu logs NAME [--last LINES] [--state-dir DIR]\n", command_logs },
 	{ "doctor", "what this kernel and these rights allow, each line with its cure",
 	  "oncpu doctor [--json] [--state-dir DIR] [--socket PATH]\n\n"
 	  "Exits 0 if nothing fails. Needs root to try the kernel side.\n",

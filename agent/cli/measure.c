@@ -140,34 +140,45 @@ static pid_t spawn(struct measurement *m, const sigset_t *mask)
 	return pid;
 }
 
+/* To the program while it runs. Later nobody is left who would pass them on to the rest. */
+static void forward_signals(struct measurement *m, int signals, pid_t pid, bool ended)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			continue;
+		if (ended)
+			cgroup_kill(&m->cgroup);
+		else
+			kill(pid, (int)info.ssi_signo);
+	}
+}
+
 /* Forwards signals; ends when the program has, and (unless --no-wait) its whole tree. */
-static int wait_for_tree(struct measurement *m, pid_t pid, int signals)
+static void wait_for_tree(struct measurement *m, pid_t pid, int signals)
 {
 	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
 				 { .fd = m->cgroup.events, .events = POLLPRI } };
 	bool ended = false, told = false;
-	struct signalfd_siginfo info;
 
-	while (!ended || (!m->no_wait && cgroup_populated(&m->cgroup))) {
-		int n = poll(fds, 2, ended ? 1000 : -1);
+	for (;;) {
+		/* in each round, for a change not read is told again and again */
+		bool populated = cgroup_populated(&m->cgroup);
 
-		if (!n && !told) {
+		if (ended && (m->no_wait || !populated))
+			return;
+		if (!poll(fds, 2, ended ? 1000 : -1) && !told) {
 			fprintf(stderr,
 				"oncpu: %s has ended; waiting for the rest of its tree "
 				"(--no-wait would not)\n",
 				m->program[0]);
 			told = true;
 		}
-		while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-			if (info.ssi_signo != SIGCHLD)
-				kill(ended ? 0 : pid, (int)info.ssi_signo);
-			if (ended && info.ssi_signo != SIGCHLD)
-				cgroup_kill(&m->cgroup);
-		}
+		forward_signals(m, signals, pid, ended);
 		if (!ended && waitpid(pid, &m->status, WNOHANG) == pid)
 			ended = true;
 	}
-	return 0;
 }
 
 static int run(struct measurement *m)
@@ -181,7 +192,7 @@ static int run(struct measurement *m)
 		sigaddset(&caught, (const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD }[i]);
 	sigprocmask(SIG_BLOCK, &caught, &before);
 	signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
-	error = kern_boundary_create(m->boundary, m->cgroup.id, m->function, &m->uid);
+	error = kern_boundary_create(m->boundary, m->cgroup.id, m->function, &m->uid, NULL);
 	if (!error)
 		error = kern_boundary_make(m->boundary, m->uid, ONCPU_EV_START, m->id,
 					   strlen(m->id), 0);

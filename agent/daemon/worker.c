@@ -23,7 +23,7 @@
 #include "daemon/attacher_protocol.h"
 #include "daemon/marks.h"
 #include "daemon/pipeline.h"
-#include "daemon/privileges.h"
+#include "base/privileges.h"
 #include "http/server.h"
 
 #define MS 1000000ull

@@ -35,7 +35,9 @@ struct exchanges_config {
 int exchanges_new(const struct exchanges_config *config, struct exchanges **ret_exchanges);
 void exchanges_free(struct exchanges **exchanges); /* on_done of all; NULL-safe, clears */
 int exchanges_fd(const struct exchanges *e);
-int exchanges_run(struct exchanges *e); /* 1: more is to do at once; 0; -EIO */
+/* Never from inside a callback. 1: more is to do at once; 0; -EIO. What was answered before is in
+ * the sockets after it, as far as they take it. */
+int exchanges_run(struct exchanges *e);
 /* Takes a connected, non-blocking socket, also on failure. 0, -EMFILE (too many), -EIO. */
 int exchanges_adopt(struct exchanges *e, int fd, void *tag);
 /* Ends every connection with this tag, answered or not. */

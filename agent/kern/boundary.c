@@ -55,7 +55,7 @@ static int call(const struct kern_boundary *b, struct oncpu_call *c)
 }
 
 int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function,
-			 uint64_t *ret_uid)
+			 uint64_t *ret_uid, uint64_t *ret_born_ns)
 {
 	struct oncpu_call c = { .op = ONCPU_CALL_CREATE,
 				.cgroup_id = cgroup_id,
@@ -71,12 +71,38 @@ int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char
 		return kern_fail(error, "the instance table is full (raise max_instances)");
 	if (!error)
 		*ret_uid = c.uid;
+	if (!error && ret_born_ns)
+		*ret_born_ns = c.time_ns;
+	return error;
+}
+
+static void take_reading(const struct oncpu_call *c, struct kern_reading *ret_reading)
+{
+	if (ret_reading)
+		*ret_reading = (struct kern_reading){ c->time_ns, c->total_ns };
+}
+
+int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_reading *ret_reading)
+{
+	struct oncpu_call c = { .op = ONCPU_CALL_READ, .uid = uid };
+	int error = call(b, &c);
+
+	if (!error)
+		take_reading(&c, ret_reading);
 	return error;
 }
 
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
 		       size_t id_len, int32_t status)
 {
+	return kern_boundary_mark(b, uid, kind, id, id_len, status, NULL);
+}
+
+int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
+		       size_t id_len, int32_t status, struct kern_reading *ret_reading)
+{
+	int error;
+
 	struct oncpu_call c = {
 		.op = ONCPU_CALL_BOUNDARY, .uid = uid, .kind = kind, .status = status
 	};
@@ -86,7 +112,10 @@ int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, con
 	if (id_len)
 		memcpy(c.id, id, id_len);
 	c.id_len = (uint32_t)id_len;
-	return call(b, &c);
+	error = call(b, &c);
+	if (!error)
+		take_reading(&c, ret_reading);
+	return error;
 }
 
 int kern_boundary_release(struct kern_boundary *b, uint64_t uid)

@@ -81,12 +81,20 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 struct kern_boundary;
 int kern_boundary_open(const char *pin_dir, struct kern_boundary **ret_b);
 void kern_boundary_close(struct kern_boundary **b);
-/* Makes a held instance for a cgroup (its v2 id); emits INIT. *ret_uid. -ENOSPC: table full.
- * -EEXIST. */
+/* Makes a held instance for a cgroup (its v2 id); emits INIT. *ret_uid; *ret_born_ns (may be NULL):
+ * CLOCK_MONOTONIC of INIT. -ENOSPC: table full. -EEXIST. */
 int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function,
-			 uint64_t *ret_uid);
+			 uint64_t *ret_uid, uint64_t *ret_born_ns);
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
 		       size_t id_len, int32_t status);
+/* Everything charged up to time_ns (CLOCK_MONOTONIC), running slices included. */
+struct kern_reading {
+	uint64_t time_ns, total_ns;
+};
+/* As kern_boundary_make, with what the event says. */
+int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
+		       size_t id_len, int32_t status, struct kern_reading *ret_reading);
+int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_reading *ret_reading);
 /* Lets go of a held instance: EXIT follows once no thread is left. */
 int kern_boundary_release(struct kern_boundary *b, uint64_t uid);
 

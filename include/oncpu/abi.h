@@ -67,7 +67,9 @@ enum oncpu_event_kind {
 #define ONCPU_EVF_SYMBOL (1u << 10)   /* made at a configured symbol; has no mark number */
 #define ONCPU_EVF_CALL (1u << 11)     /* made through the boundary program (measure, slicer, API) */
 #define ONCPU_EVF_NAME_TRUNCATED (1u << 12)
-#define ONCPU_EVF_STEAL_LIVE (1u << 13) /* steal was read up to the boundary: no rest is unknown */
+#define ONCPU_EVF_STEAL_LIVE                                                                       \
+	(1u << 13) /* steal was read up to the boundary: no rest is unknown                        \
+		    */
 
 /* oncpu_event.status, from report_done and the holder */
 enum oncpu_status {
@@ -242,19 +244,28 @@ struct oncpu_request {
 };
 
 enum oncpu_call_op {
-	ONCPU_CALL_CREATE = 1,	 /* cgroup_id, function → uid */
+	ONCPU_CALL_CREATE = 1,	 /* cgroup_id, function → uid, time_ns */
 	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status */
 	ONCPU_CALL_RELEASE = 3,	 /* uid */
-	ONCPU_CALL_CGROUP = 4 /* cgroup_id belongs to root: known before the first process enters */
+	ONCPU_CALL_CGROUP =
+		4,	    /* cgroup_id belongs to root: known before the first process enters */
+	ONCPU_CALL_READ = 5 /* uid → total_ns, time_ns; no event */
 };
 
-/* Argument of the boundary program (BPF_PROG_TEST_RUN with ctx_in). Answer: retval, and uid. */
+/* Argument of the boundary program (BPF_PROG_TEST_RUN with ctx_in). Answer: retval, uid, and of
+ * BOUNDARY and READ total_ns (K) and time_ns. */
 struct oncpu_call {
 	oncpu_u32 op;
 	oncpu_u32 kind;
 	oncpu_u64 uid;
-	oncpu_u64 cgroup_id;
-	oncpu_u64 root;
+	union {
+		oncpu_u64 cgroup_id;
+		oncpu_u64 time_ns; /* CLOCK_MONOTONIC of the reading */
+	};
+	union {
+		oncpu_u64 root;
+		oncpu_u64 total_ns;
+	};
 	oncpu_s32 status;
 	oncpu_u32 id_len;
 	oncpu_u32 holder;

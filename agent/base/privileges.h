@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Giving up root for good. */
-#ifndef ONCPU_DAEMON_PRIVILEGES_H
-#define ONCPU_DAEMON_PRIVILEGES_H
+#ifndef ONCPU_BASE_PRIVILEGES_H
+#define ONCPU_BASE_PRIVILEGES_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Drops privileges and checks that they are gone. No state. */
-#include "daemon/privileges.h"
+#include "base/privileges.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/* See companion.h. */
+#include "cli/companion.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/agent.h"
+#include "daemon/config.h"
+
+static int ignore(void *user, const char *line, size_t length)
+{
+	(void)user, (void)line, (void)length;
+	return 0;
+}
+
+static int start(struct companion *c, const struct place *place)
+{
+	struct agent_options o = { .state_dir = place->state_dir,
+				   .socket = place->socket,
+				   .pin_dir = c->pin_dir,
+				   .unpin = true,
+				   .log_level = "warning" };
+	int ready[2];
+	char byte;
+
+	if (pipe2(ready, O_CLOEXEC))
+		return command_fail("cannot make a pipe: %s", strerror(errno));
+	c->pid = fork();
+	if (!c->pid) {
+		close(ready[0]);
+		setpgid(0, 0); /* a Ctrl-C is the command's, not the agent's */
+		o.ready_fd = ready[1];
+		exit(agent_run(&o));
+	}
+	close(ready[1]);
+	if (c->pid < 0 || read(ready[0], &byte, 1) != 1) {
+		close(ready[0]);
+		return command_fail("no agent runs, and none could be started (see above)");
+	}
+	close(ready[0]);
+	return 0;
+}
+
+int companion_find(struct companion *c, const struct place *place)
+{
+	int error = client_lines(place->socket, "/v1/health", ignore, NULL);
+
+	c->pid = 0;
+	if (place->pin_dir)
+		snprintf(c->pin_dir, sizeof(c->pin_dir), "%s", place->pin_dir);
+	else
+		config_pin_dir(place->state_dir, c->pin_dir, sizeof(c->pin_dir));
+	return error == -ECONNREFUSED ? start(c, place) : 0;
+}
+
+void companion_stop(struct companion *c)
+{
+	if (c->pid <= 0)
+		return;
+	kill(c->pid, SIGTERM);
+	waitpid(c->pid, NULL, 0);
+	c->pid = 0;
+}
