@@ -670,7 +670,12 @@ static __always_inline struct oncpu_instance *instance_by_uid(u64 uid)
 
 static __noinline int call_create(struct oncpu_call *call)
 {
+	struct said said = { .kind = ONCPU_EV_INIT,
+			     .flags = ONCPU_EVF_CALL,
+			     .status = call->status,
+			     .number = call->root };
 	struct oncpu_cgroup cg = { .root = call->cgroup_id };
+	struct reading r = {};
 	struct oncpu_instance *in;
 	u64 id = call->cgroup_id;
 	u32 made;
@@ -692,7 +697,9 @@ static __noinline int call_create(struct oncpu_call *call)
 	in->state = ONCPU_INSTANCE_LIVE;
 	call->uid = in->uid;
 	call->time_ns = in->born_ns;
-	emit_birth(made - 1, in, in->born_ns, 0);
+	said.time_ns = in->born_ns;
+	said.function = (u64)in->function;
+	emit(made - 1, &said, &r);
 	return 0;
 }
 
@@ -718,6 +725,7 @@ static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instan
 	said.id_len = call->id_len;
 	said.id = (u64)call->id;
 	said.function = (u64)in->function;
+	said.number = call->root;
 	call_read(call, in, &r);
 	said.time_ns = call->time_ns;
 	emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, &r);

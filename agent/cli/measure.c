@@ -192,7 +192,7 @@ static int run(struct measurement *m)
 		sigaddset(&caught, (const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD }[i]);
 	sigprocmask(SIG_BLOCK, &caught, &before);
 	signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
-	error = kern_boundary_create(m->boundary, m->cgroup.id, m->function, &m->uid, NULL);
+	error = kern_boundary_create(m->boundary, m->cgroup.id, m->function, NULL, &m->uid, NULL);
 	if (!error)
 		error = kern_boundary_make(m->boundary, m->uid, ONCPU_EV_START, m->id,
 					   strlen(m->id), 0);

@@ -70,11 +70,24 @@ int64_t billing_round(const struct billing_policy *policy, int64_t basis_ns)
 	return billed > policy->minimum_ns ? billed : policy->minimum_ns;
 }
 
+/* Suspended on its own wish, an invocation does not run and is not billed. */
+static int64_t awake_ns(const struct invocation_record *record)
+{
+	int64_t sum = 0;
+
+	if (!record->segment_count)
+		return record->wall_ns;
+	for (uint32_t i = 0; i < record->segment_count && i < RECORD_MAX_SEGMENTS; i++)
+		if (__builtin_add_overflow(sum, record->segments[i].wall_ns, &sum))
+			return INT64_MAX;
+	return sum;
+}
+
 int64_t billing_basis_ns(const struct billing_policy *policy,
 			 const struct invocation_record *record)
 {
 	bool wall = policy->basis == BILLING_WALL;
-	int64_t basis = wall ? record->wall_ns : record->cpu_ns;
+	int64_t basis = wall ? awake_ns(record) : record->cpu_ns;
 	int64_t init = wall ? record->init_wall_ns : record->init_cpu_ns;
 
 	/* init_wall_ns tells a record without init (-1) from one with a negative split of its CPU.

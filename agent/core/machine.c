@@ -10,7 +10,8 @@
 #define BIT(flag) (1ull << (flag))
 #define EVENT_FLAGS_OF_TEXT                                                                        \
 	(ONCPU_EVF_ID_TRUNCATED | ONCPU_EVF_ID_UNREADABLE | ONCPU_EVF_NAME_TRUNCATED)
-#define TICK_NS 4000000ull /* the longest tick of a usual kernel */
+#define HOLDER_PERIOD_US 100000 /* of the CPU quota that a holder tells */
+#define TICK_NS 4000000ull	/* the longest tick of a usual kernel */
 
 enum { FROZEN = 1, FROZEN_OR_LOST }; /* the thaw may be among what was lost */
 
@@ -127,7 +128,7 @@ static void follow_marks(struct machine *m, const struct oncpu_event *e)
 	struct process_marks *p;
 	bool new, first;
 
-	if (!e->mark_number)
+	if (!e->mark_number || e->flags & ONCPU_EVF_CALL)
 		return;
 	p = process_of(m, e->tgid, &new, &first);
 	p->used = ++m->processes_clock;
@@ -250,8 +251,8 @@ static void fill_boundaries(const struct machine *m, const struct oncpu_event *e
 {
 	uint64_t bound = add_up(m->start_bound_ns, e->bound_ns), steal;
 
-	/* Where the hypervisor's counter cannot be read, steal since the last tick of another CPU was
-	 * not seen at the start; the level since shows how much there was. */
+	/* Where the hypervisor's counter cannot be read, steal since the last tick of another CPU
+	 * was not seen at the start; the level since shows how much there was. */
 	if (bound && !(e->flags & ONCPU_EVF_STEAL_LIVE) && e->steal_ns > m->start_steal_ns) {
 		steal = e->steal_ns - m->start_steal_ns;
 		bound = add_up(bound, steal < TICK_NS ? steal : TICK_NS);
@@ -280,7 +281,42 @@ static void fill_accounts(const struct machine *m, struct invocation_record *r)
 	r->init_cpu_ns = m->init_cpu_ns;
 }
 
-static void fill_facts(const struct correlator_config *config, struct invocation_record *r)
+/* A stretch awake ends: what the invocation has used since the one before. */
+static void end_segment(struct machine *m)
+{
+	struct record_segment sum = {
+		m->parts[ACCOUNT_INVOCATION].wall_ns + m->parts[ACCOUNT_AFTER].wall_ns,
+		m->parts[ACCOUNT_INVOCATION].cpu_ns + m->parts[ACCOUNT_AFTER].cpu_ns
+	};
+	struct record_segment *last;
+
+	for (uint32_t i = 0; i < m->segment_count; i++) {
+		sum.wall_ns -= m->segments[i].wall_ns;
+		sum.cpu_ns -= m->segments[i].cpu_ns;
+	}
+	if (m->segment_count < RECORD_MAX_SEGMENTS) {
+		m->segments[m->segment_count++] = sum;
+		return;
+	}
+	last = &m->segments[RECORD_MAX_SEGMENTS - 1];
+	last->wall_ns += sum.wall_ns;
+	last->cpu_ns += sum.cpu_ns;
+}
+
+static void fill_segments(struct machine *m, struct invocation_record *r)
+{
+	if (!m->segment_count)
+		return;
+	if (!m->frozen)
+		end_segment(m);
+	r->segment_count = m->segment_count;
+	memcpy(r->segments, m->segments, sizeof(r->segments));
+	m->segment_count = 0;
+	memset(m->segments, 0, sizeof(m->segments));
+}
+
+static void fill_facts(const struct machine *m, const struct correlator_config *config,
+		       struct invocation_record *r)
 {
 	struct function_facts facts = { .memory_mb = -1, .quota_us = -1, .period_us = -1 };
 
@@ -291,7 +327,13 @@ static void fill_facts(const struct correlator_config *config, struct invocation
 	r->memory_mb = facts.memory_mb;
 	r->quota_us = facts.quota_us;
 	r->period_us = facts.period_us;
-	r->max_memory_bytes = -1;
+	if (m->memory_mb)
+		r->memory_mb = m->memory_mb;
+	if (m->quota_us) {
+		r->quota_us = m->quota_us;
+		r->period_us = HOLDER_PERIOD_US;
+	}
+	r->max_memory_bytes = m->peak_bytes ? (int64_t)m->peak_bytes : -1;
 }
 
 static void close_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c,
@@ -316,7 +358,8 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	r.cold_start = m->cold;
 	fill_boundaries(m, e, config, &r);
 	fill_accounts(m, &r);
-	fill_facts(config, &r);
+	fill_segments(m, &r);
+	fill_facts(m, config, &r);
 	r.flags = m->flags_open;
 	r.events_lost = m->events_lost_open;
 	r.marks_lost = m->marks_lost_open;
@@ -429,6 +472,9 @@ static void on_end(struct machine *m, const struct oncpu_event *e, struct correl
 {
 	int32_t status = e->status;
 
+	if (e->flags & ONCPU_EVF_CALL)
+		m->peak_bytes = e->mark_number;
+
 	if (!is_open(m)) {
 		machine_note(m, m->phase == PHASE_BETWEEN && m->invocations
 					? RECORD_FLAG_DONE_TWICE
@@ -453,6 +499,8 @@ static void on_end(struct machine *m, const struct oncpu_event *e, struct correl
 
 static void on_suspend(struct machine *m, const struct oncpu_event *e, struct correlator *c)
 {
+	if (e->flags & ONCPU_EVF_CALL)
+		m->peak_bytes = e->mark_number;
 	if (!is_open(m)) {
 		unmatched(m, c);
 		return;
@@ -468,6 +516,11 @@ static void first_sight(struct machine *m, const struct oncpu_event *e)
 	m->init_wall_ns = m->init_cpu_ns = -1;
 	if (e->kind == ONCPU_EV_INIT && e->n == 1) {
 		m->phase = PHASE_INIT;
+		if (e->flags & ONCPU_EVF_HELD) { /* the holder knows what it gave */
+			m->memory_mb =
+				e->status > 0 && e->status <= UINT16_MAX ? (uint16_t)e->status : 0;
+			m->quota_us = e->mark_number <= UINT32_MAX ? (uint32_t)e->mark_number : 0;
+		}
 		return;
 	}
 	m->phase = PHASE_NOTHING;
@@ -540,6 +593,8 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 			unmatched(m, c);
 		else
 			m->freeze_count++;
+		if (is_open(m) && !m->frozen)
+			end_segment(m);
 		m->frozen = FROZEN;
 		break;
 	case ONCPU_EV_THAW:

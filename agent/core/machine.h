@@ -71,7 +71,12 @@ struct machine {
 	uint64_t id_hashes[MACHINE_IDS];
 	struct process_marks processes[MACHINE_PROCESSES];
 	uint32_t processes_clock, threads;
-	uint8_t cold, sorted, reserved[6]; /* sorted: some event that is held came too early */
+	uint8_t cold, sorted; /* sorted: some event that is held came too early */
+	uint16_t memory_mb;   /* as its holder says; 0 = it does not */
+	uint32_t quota_us;    /* of a period of 100 ms, likewise */
+	uint64_t peak_bytes;  /* most memory, as its holder said last; 0 = it does not */
+	uint32_t segment_count, reserved;
+	struct record_segment segments[RECORD_MAX_SEGMENTS];
 	char id[ONCPU_ID_LEN], suspended[ONCPU_ID_LEN];
 	char function[ONCPU_NAME_LEN];
 };

@@ -69,6 +69,7 @@ struct record_billed {
 	int64_t billed_ns; /* billed time; a multiple of the policy's granularity */
 };
 #define RECORD_MAX_BILLED 4
+#define RECORD_MAX_SEGMENTS 8 /* what is more is added to the last */
 
 /* oncpu.invocation/1. Unknown optional numbers are -1 (JSON null). */
 struct invocation_record {
@@ -102,6 +103,11 @@ struct invocation_record {
 	int64_t events_lost; /* gap in the event numbers within this record */
 	uint32_t billed_count;
 	struct record_billed billed[RECORD_MAX_BILLED];
+	/* the stretches awake, where the invocation was frozen on its own wish (suspend until);
+	 * their CPU adds up to cpu_ns, their wall time is what is billed. 0 = it was never frozen.
+	 */
+	uint32_t segment_count;
+	struct record_segment segments[RECORD_MAX_SEGMENTS];
 };
 
 /* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the

@@ -235,6 +235,12 @@ static void put_scheduling(struct json_writer *w, const struct invocation_record
 	put_optional(w, "threads", r->threads);
 	jw_key(w, "segments");
 	jw_array_open(w);
+	for (uint32_t i = 0; i < r->segment_count && i < RECORD_MAX_SEGMENTS; i++) {
+		jw_object_open(w);
+		jw_key_int64(w, "wall_ns", r->segments[i].wall_ns);
+		jw_key_int64(w, "cpu_ns", r->segments[i].cpu_ns);
+		jw_object_close(w);
+	}
 	jw_array_close(w);
 }
 

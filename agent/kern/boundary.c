@@ -55,7 +55,7 @@ static int call(const struct kern_boundary *b, struct oncpu_call *c)
 }
 
 int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function,
-			 uint64_t *ret_uid, uint64_t *ret_born_ns)
+			 const struct kern_sizes *sizes, uint64_t *ret_uid, uint64_t *ret_born_ns)
 {
 	struct oncpu_call c = { .op = ONCPU_CALL_CREATE,
 				.cgroup_id = cgroup_id,
@@ -63,6 +63,10 @@ int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char
 	int error;
 
 	snprintf(c.function, sizeof(c.function), "%s", function);
+	if (sizes) {
+		c.status = (int32_t)sizes->memory_mb;
+		c.root = sizes->quota_us;
+	}
 	error = call(b, &c);
 	if (error == -EEXIST)
 		return kern_fail(error, "cgroup %llu already belongs to an instance",
@@ -95,16 +99,21 @@ int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_readin
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
 		       size_t id_len, int32_t status)
 {
-	return kern_boundary_mark(b, uid, kind, id, id_len, status, NULL);
+	return kern_boundary_mark(b, uid, kind, id, id_len, status, 0, NULL);
 }
 
 int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
-		       size_t id_len, int32_t status, struct kern_reading *ret_reading)
+		       size_t id_len, int32_t status, uint64_t peak_bytes,
+		       struct kern_reading *ret_reading)
 {
 	int error;
 
 	struct oncpu_call c = {
-		.op = ONCPU_CALL_BOUNDARY, .uid = uid, .kind = kind, .status = status
+		.op = ONCPU_CALL_BOUNDARY,
+		.uid = uid,
+		.kind = kind,
+		.status = status,
+		.root = peak_bytes,
 	};
 
 	if (id_len > sizeof(c.id))

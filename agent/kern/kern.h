@@ -81,19 +81,24 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 struct kern_boundary;
 int kern_boundary_open(const char *pin_dir, struct kern_boundary **ret_b);
 void kern_boundary_close(struct kern_boundary **b);
-/* Makes a held instance for a cgroup (its v2 id); emits INIT. *ret_uid; *ret_born_ns (may be NULL):
- * CLOCK_MONOTONIC of INIT. -ENOSPC: table full. -EEXIST. */
+/* Makes a held instance for a cgroup (its v2 id); emits INIT. `sizes` may be NULL. *ret_uid;
+ * *ret_born_ns (may be NULL): CLOCK_MONOTONIC of INIT. -ENOSPC: table full. -EEXIST. */
+struct kern_sizes {		      /* what the holder gives; 0 = it does not say */
+	uint32_t memory_mb, quota_us; /* quota: of 100 ms */
+};
 int kern_boundary_create(struct kern_boundary *b, uint64_t cgroup_id, const char *function,
-			 uint64_t *ret_uid, uint64_t *ret_born_ns);
+			 const struct kern_sizes *sizes, uint64_t *ret_uid, uint64_t *ret_born_ns);
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
 		       size_t id_len, int32_t status);
 /* Everything charged up to time_ns (CLOCK_MONOTONIC), running slices included. */
 struct kern_reading {
 	uint64_t time_ns, total_ns;
 };
-/* As kern_boundary_make, with what the event says. */
+/* As kern_boundary_make, with what the event says. peak_bytes: the most memory so far, of END and
+ * SUSPEND; 0 = not known. */
 int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
-		       size_t id_len, int32_t status, struct kern_reading *ret_reading);
+		       size_t id_len, int32_t status, uint64_t peak_bytes,
+		       struct kern_reading *ret_reading);
 int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_reading *ret_reading);
 /* Lets go of a held instance: EXIT follows once no thread is left. */
 int kern_boundary_release(struct kern_boundary *b, uint64_t uid);

@@ -112,8 +112,9 @@ static int insert_sql(char *buffer, size_t size, const char *table, const char *
 }
 
 #define INVOCATION_FIXED                                                                           \
-	"record_key,function,instance,version,id,continues,status,cold_start," BILLED_NAMES
-#define INVOCATION_FIXED_COUNT (8 + 2 * RECORD_MAX_BILLED)
+	"record_key,function,instance,version,id,continues,segments,status,cold_"                  \
+	"start," BILLED_NAMES
+#define INVOCATION_FIXED_COUNT (9 + 2 * RECORD_MAX_BILLED)
 #define INSTANCE_FIXED_COUNT 3
 
 int rows_insert_invocation_sql(char *buffer, size_t size)
@@ -138,7 +139,8 @@ int rows_select_invocation_sql(char *buffer, size_t size)
 	append_names(names, sizeof(names), invocation_columns, COUNT(invocation_columns), "r.");
 	n = snprintf(buffer, size,
 		     "SELECT " HEAD_NAMES ",(SELECT text FROM texts WHERE text_key=r.version),"
-		     "id,continues,status,cold_start," BILLED_NAMES "%s FROM invocations AS r",
+		     "id,continues,segments,status,cold_start," BILLED_NAMES
+		     "%s FROM invocations AS r",
 		     names);
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
 }
@@ -187,6 +189,17 @@ static int bind_id(sqlite3_stmt *st, int at, const char *id, uint32_t length)
 				 SQLITE_STATIC);
 }
 
+_Static_assert(sizeof(struct record_segment) == 16, "two integers, stored as they stand");
+
+static int bind_segments(sqlite3_stmt *st, int at, const struct invocation_record *record)
+{
+	if (!record->segment_count)
+		return sqlite3_bind_null(st, at);
+	return sqlite3_bind_blob(st, at, record->segments,
+				 (int)(record->segment_count * sizeof(record->segments[0])),
+				 SQLITE_STATIC);
+}
+
 int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 			 const struct invocation_record *record)
 {
@@ -196,15 +209,16 @@ int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 	sqlite3_bind_int64(st, 4, keys->version);
 	bind_id(st, 5, record->id, record->id_len);
 	bind_id(st, 6, record->continues, record->continues_len);
-	sqlite3_bind_int64(st, 7, record->status);
-	sqlite3_bind_int64(st, 8, record->cold_start);
+	bind_segments(st, 7, record);
+	sqlite3_bind_int64(st, 8, record->status);
+	sqlite3_bind_int64(st, 9, record->cold_start);
 	for (uint32_t i = 0; i < RECORD_MAX_BILLED; i++) {
 		if (i < record->billed_count) {
-			sqlite3_bind_int64(st, 9 + 2 * (int)i, keys->billed[i]);
-			sqlite3_bind_int64(st, 10 + 2 * (int)i, record->billed[i].billed_ns);
+			sqlite3_bind_int64(st, 10 + 2 * (int)i, keys->billed[i]);
+			sqlite3_bind_int64(st, 11 + 2 * (int)i, record->billed[i].billed_ns);
 		} else {
-			sqlite3_bind_null(st, 9 + 2 * (int)i);
 			sqlite3_bind_null(st, 10 + 2 * (int)i);
+			sqlite3_bind_null(st, 11 + 2 * (int)i);
 		}
 	}
 	return bind_integers(st, INVOCATION_FIXED_COUNT + 1, record, invocation_columns,
@@ -240,6 +254,18 @@ static uint32_t read_id(sqlite3_stmt *st, int at, char id[ONCPU_ID_LEN])
 		n = ONCPU_ID_LEN;
 	memcpy(id, bytes, (size_t)n);
 	return (uint32_t)n;
+}
+
+/* What fits, and whole ones only: the file may come from anywhere. */
+static void read_segments(sqlite3_stmt *st, int at, struct invocation_record *record)
+{
+	const void *bytes = sqlite3_column_blob(st, at);
+	size_t count = (size_t)sqlite3_column_bytes(st, at) / sizeof(record->segments[0]);
+
+	if (!bytes)
+		return;
+	record->segment_count = count < RECORD_MAX_SEGMENTS ? (uint32_t)count : RECORD_MAX_SEGMENTS;
+	memcpy(record->segments, bytes, record->segment_count * sizeof(record->segments[0]));
 }
 
 static uint64_t read_sequence(sqlite3_stmt *st)
@@ -282,6 +308,7 @@ void rows_read_invocation(sqlite3_stmt *st, const struct row_policies *policies,
 	read_text(st, at++, r->version, sizeof(r->version));
 	r->id_len = read_id(st, at++, r->id);
 	r->continues_len = read_id(st, at++, r->continues);
+	read_segments(st, at++, r);
 	r->status = sqlite3_column_int(st, at++);
 	r->cold_start = sqlite3_column_int(st, at++) != 0;
 	read_billed(st, at, policies, r);

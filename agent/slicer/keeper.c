@@ -109,8 +109,10 @@ static int boundary(struct keeper *k, struct kept *i, uint32_t kind, const struc
 {
 	struct kern_reading reading = { 0, 0 };
 	uint32_t length = r && r->id_len <= ONCPU_ID_LEN ? r->id_len : 0;
+	uint64_t peak =
+		kind == ONCPU_EV_END || kind == ONCPU_EV_SUSPEND ? cage_peak_bytes(&i->cage) : 0;
 	int error = kern_boundary_mark(k->options->boundary, i->uid, kind, r ? r->id : NULL, length,
-				       r ? r->status : 0, &reading);
+				       r ? r->status : 0, peak, &reading);
 
 	if (error)
 		log_warning("a boundary of instance %u was not made: %s", index_of(k, i),
@@ -118,6 +120,7 @@ static int boundary(struct keeper *k, struct kept *i, uint32_t kind, const struc
 	if (news) {
 		news->time_ns = reading.time_ns;
 		news->total_ns = reading.total_ns;
+		news->peak_bytes = peak;
 	}
 	return error;
 }
@@ -221,6 +224,7 @@ static void on_spawn(struct keeper *k, const struct keeper_request *r)
 {
 	struct keeper_news news = { .op = r->op, .instance = r->instance };
 	struct kept *i = &k->kept[r->instance];
+	struct kern_sizes sizes = { 0, 0 };
 	int ends[2] = { -1, -1 }, error;
 	char name[32];
 
@@ -230,6 +234,8 @@ static void on_spawn(struct keeper *k, const struct keeper_request *r)
 	}
 	memset(i, 0, sizeof(*i));
 	i->function = &k->options->functions[r->function];
+	sizes.memory_mb = (uint32_t)i->function->memory_mb;
+	sizes.quota_us = (uint32_t)i->function->milli_cpus * 100;
 	snprintf(name, sizeof(name), "f%u-i%u", r->function, r->instance);
 	error = cage_make(k->options->cages, name, i->function, &i->cage);
 	if (error) {
@@ -238,8 +244,8 @@ static void on_spawn(struct keeper *k, const struct keeper_request *r)
 		cage_remove(&i->cage);
 		return;
 	}
-	error = kern_boundary_create(k->options->boundary, i->cage.id, i->function->name, &i->uid,
-				     &news.time_ns);
+	error = kern_boundary_create(k->options->boundary, i->cage.id, i->function->name, &sizes,
+				     &i->uid, &news.time_ns);
 	if (error) {
 		tell_failure(k, r, error, "%s", kern_error());
 		cage_remove(&i->cage);
@@ -341,7 +347,6 @@ static void on_request(struct keeper *k, const struct keeper_request *r)
 	}
 	if (r->freeze || r->op == KEEPER_SUSPEND)
 		freeze(k, i);
-	news.peak_bytes = cage_peak_bytes(&i->cage);
 	read_extensions(i, &news);
 	tell(k, &news, -1);
 }

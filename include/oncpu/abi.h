@@ -97,11 +97,14 @@ struct oncpu_event {
 	oncpu_u64 run_delay_ns; /* total time threads waited on a run queue */
 	oncpu_u64 voluntary;	/* context switches, totals */
 	oncpu_u64 involuntary;
-	oncpu_u64 steal_ns;    /* hypervisor steal seen so far on the instance's CPUs (a level) */
-	oncpu_u64 cgroup_id;   /* cgroup v2 id of the instance, 0 for a process tree */
-	oncpu_u64 mark_number; /* number of the mark within its process, from 1; 0 = none */
-	oncpu_u32 instance;    /* slot index, reused by later instances */
-	oncpu_u32 tgid;	       /* process that made the boundary (agent's pid namespace) */
+	oncpu_u64 steal_ns;  /* hypervisor steal seen so far on the instance's CPUs (a level) */
+	oncpu_u64 cgroup_id; /* cgroup v2 id of the instance, 0 for a process tree */
+	oncpu_u64
+		mark_number; /* number of the mark within its process, from 1; 0 = none. From a
+				holder: INIT its CPU quota, us in 100 ms (and status the memory
+				size, MB); END, SUSPEND the most memory used, bytes; 0 = not said */
+	oncpu_u32 instance;  /* slot index, reused by later instances */
+	oncpu_u32 tgid;	     /* process that made the boundary (agent's pid namespace) */
 	oncpu_u32 tid;
 	oncpu_u32 threads;	       /* live threads of the instance */
 	oncpu_s32 status;	       /* enum oncpu_status, or what the mark passed */
@@ -244,8 +247,9 @@ struct oncpu_request {
 };
 
 enum oncpu_call_op {
-	ONCPU_CALL_CREATE = 1,	 /* cgroup_id, function → uid, time_ns */
-	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status */
+	ONCPU_CALL_CREATE =
+		1, /* cgroup_id, function, status, root (see mark_number) → uid, time_ns */
+	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status, root (see mark_number) */
 	ONCPU_CALL_RELEASE = 3,	 /* uid */
 	ONCPU_CALL_CGROUP =
 		4,	    /* cgroup_id belongs to root: known before the first process enters */

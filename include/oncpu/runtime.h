@@ -10,6 +10,8 @@
  *     oncpu_response();                            optional: the answer is out; count the rest
  * apart oncpu_report_done(0);                        the invocation is over; 0 = ok
  *     oncpu_receive_invoke("request-2");           each later trigger
+ *     oncpu_suspend(…)                             under `oncpu run`: wait for the next trigger,
+ * free
  *
  * Each call is a mark: a 5-byte nop with an ELF note of the systemtap format (provider "oncpu"), so
  * bpftrace, perf and others can use it too. For every call holds:
@@ -211,7 +213,193 @@ static inline void oncpu_report_done(int status)
 	oncpu_runtime_mark(oncpu_mark_report_done, (const char *)0, (const char *)0, status, 5u);
 }
 
+/* ---- for functions under `oncpu run`: one HTTP request, without libc ---- */
+
+static inline long oncpu_runtime_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* "127.0.0.1:9001" → a connected socket, or a negative errno. */
+static __attribute__((unused)) int oncpu_runtime_dial(const char *api)
+{
+	struct {
+		unsigned short family, port;
+		unsigned address, zero[2];
+	} to = { 2 /* AF_INET */, 0, 0, { 0, 0 } };
+	unsigned char *bytes = (unsigned char *)&to.address;
+	unsigned part = 0, value = 0, digits = 0;
+	long fd, result;
+
+	for (; api && *api; api++) {
+		if (*api >= '0' && *api <= '9') {
+			value = value * 10 + (unsigned)(*api - '0');
+			digits++;
+			if (value > (part < 4 ? 255u : 65535u))
+				return -22; /* EINVAL */
+		} else if ((*api == '.' && part < 3) || (*api == ':' && part == 3)) {
+			bytes[part++] = (unsigned char)value;
+			value = digits = 0;
+		} else {
+			return -22;
+		}
+	}
+	if (part != 4 || !digits)
+		return -22;
+	to.port = (unsigned short)(value >> 8 | value << 8);
+	fd = oncpu_runtime_call(41, 2, 1 | 02000000 /* SOCK_STREAM, SOCK_CLOEXEC */, 0, 0, 0, 0);
+	if (fd < 0)
+		return (int)fd;
+	do
+		result = oncpu_runtime_call(42, fd, (long)&to, sizeof(to), 0, 0, 0);
+	while (result == -4 /* EINTR */);
+	if (!result)
+		return (int)fd;
+	oncpu_runtime_call(3, fd, 0, 0, 0, 0, 0);
+	return (int)result;
+}
+
+static __attribute__((unused)) long oncpu_runtime_send(int fd, const char *data, unsigned long size)
+{
+	while (size) {
+		long n = oncpu_runtime_call(44, fd, (long)data, (long)size, 0x4000, 0, 0);
+
+		if (n == -4 /* EINTR */)
+			continue;
+		if (n <= 0)
+			return n ? n : -32; /* EPIPE */
+		data += n;
+		size -= (unsigned long)n;
+	}
+	return 0;
+}
+
+static inline unsigned long oncpu_runtime_length(const char *s)
+{
+	unsigned long n = 0;
+
+	while (s[n])
+		n++;
+	return n;
+}
+
+static __attribute__((unused)) long oncpu_runtime_send_head(int fd, const char *path,
+							    unsigned long size)
+{
+	static const char length[] = " HTTP/1.1\r\nHost: oncpu\r\nConnection: close\r\n"
+				     "Content-Type: application/json\r\nContent-Length: ";
+	char digits[24];
+	unsigned at = sizeof(digits);
+	long error;
+
+	do {
+		digits[--at] = (char)('0' + size % 10);
+		size /= 10;
+	} while (size);
+	error = oncpu_runtime_send(fd, "POST ", 5);
+	if (!error)
+		error = oncpu_runtime_send(fd, path, oncpu_runtime_length(path));
+	if (!error)
+		error = oncpu_runtime_send(fd, length, sizeof(length) - 1);
+	if (!error)
+		error = oncpu_runtime_send(fd, digits + at, sizeof(digits) - at);
+	return error ? error : oncpu_runtime_send(fd, "\r\n\r\n", 4);
+}
+
+/* The status, and the body's bytes, as many as fit; or a negative errno. The answer comes whenever
+ * it comes. */
+static __attribute__((unused)) long oncpu_runtime_receive(int fd, int *ret_status, char *body,
+							  unsigned long size)
+{
+	char part[512];
+	unsigned long got = 0, seen = 0, ends = 0; /* ends: bytes of the \r\n\r\n so far */
+	long n, status = 0;
+
+	while ((n = oncpu_runtime_call(45, fd, (long)part, sizeof(part), 0, 0, 0)) != 0) {
+		if (n == -4 /* EINTR */)
+			continue;
+		if (n < 0)
+			return n;
+		for (long i = 0; i < n; i++, seen++) {
+			if (ends == 4) {
+				if (got < size)
+					body[got] = part[i];
+				got++;
+				continue;
+			}
+			if (seen >= 9 && seen < 12)
+				status = status * 10 + (part[i] - '0');
+			ends = part[i] == "\r\n\r\n"[ends] ? ends + 1 : part[i] == '\r';
+		}
+	}
+	*ret_status = (int)status;
+	return ends == 4 ? (long)got : -71; /* EPROTO: it broke off */
+}
+
+static __attribute__((unused)) long oncpu_runtime_post(const char *api, const char *path,
+						       const char *data, unsigned long data_size,
+						       int *ret_status, char *body,
+						       unsigned long size)
+{
+	int fd = oncpu_runtime_dial(api);
+	long result;
+
+	if (fd < 0)
+		return fd;
+	result = oncpu_runtime_send_head(fd, path, data_size);
+	if (!result)
+		result = oncpu_runtime_send(fd, data, data_size);
+	if (!result)
+		result = oncpu_runtime_receive(fd, ret_status, body, size);
+	oncpu_runtime_call(3, fd, 0, 0, 0, 0, 0);
+	return result;
+}
+
+/*
+ * Suspends this invocation in mid-handler (under `oncpu run` only): its caller gets `answer`
+ * (answer_size bytes of JSON, the partial result), the instance is frozen and costs nothing, and
+ * the call returns when the next trigger comes, as an invocation of its own. That one's event is
+ * copied into `event`, at most event_size bytes, without a NUL.
+ *
+ * `runtime_api` is getenv("AWS_LAMBDA_RUNTIME_API"). Returns the event's whole length, or a
+ * negative errno: −EINVAL (runtime_api is no ADDRESS:PORT, or NULL), −ECONNREFUSED, −EBUSY (16: no
+ * invocation is open, it was answered before, or several share the instance), −EPROTO. errno is
+ * left alone.
+ */
+static __attribute__((unused)) long oncpu_suspend(const char *runtime_api, const char *answer,
+						  unsigned long answer_size, char *event,
+						  unsigned long event_size)
+{
+	int status = 0;
+	long n = oncpu_runtime_post(runtime_api, "/2018-06-01/runtime/invocation/-/suspend", answer,
+				    answer_size, &status, event, event_size);
+
+	if (n < 0)
+		return n;
+	return status == 200 ? n : status == 409 ? -16 : -71;
+}
+
 #else /* elsewhere the calls are there and do nothing */
+
+static inline long oncpu_suspend(const char *runtime_api, const char *answer,
+				 unsigned long answer_size, char *event, unsigned long event_size)
+{
+	(void)runtime_api;
+	(void)answer;
+	(void)answer_size;
+	(void)event;
+	(void)event_size;
+	return -38; /* ENOSYS */
+}
 
 static inline void oncpu_receive_start(const char *function, const char *invocation_id)
 {

@@ -80,6 +80,22 @@ static void check_at(const struct billing_policy *policy, int64_t basis)
 		assert_int_equal(billing_round(policy, basis + 1), basis + policy->granularity_ns);
 }
 
+/* Suspended until its answer is there, it does not run: only the stretches awake are billed. */
+static void test_billing_of_what_was_awake(void **state)
+{
+	struct invocation_record record = { .wall_ns = 5000 * MS,
+					    .cpu_ns = 3 * MS,
+					    .init_wall_ns = -1,
+					    .segment_count = 2,
+					    .segments = { { 4 * MS, 1 * MS }, { 2 * MS, 2 * MS } } };
+
+	(void)state;
+	assert_int_equal(billing_billed_ns(billing_policy_find("aws-lambda"), &record), 6 * MS);
+	assert_int_equal(billing_billed_ns(billing_policy_find("on-cpu"), &record), 3 * MS);
+	record.segments[0].wall_ns = INT64_MAX;
+	assert_int_equal(billing_basis_ns(billing_policy_find("aws-lambda"), &record), INT64_MAX);
+}
+
 static void test_billing_properties(void **state)
 {
 	static const int64_t edges[] = { INT64_MIN, INT64_MIN + 1, -1,	     0,
@@ -179,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_billing_worked_examples),
 		cmocka_unit_test(test_billing_init_only_of_a_cold_start),
+		cmocka_unit_test(test_billing_of_what_was_awake),
 		cmocka_unit_test(test_billing_properties),
 		cmocka_unit_test(test_billing_apply_and_find),
 		cmocka_unit_test(test_billing_real_aws_lines),

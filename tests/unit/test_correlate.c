@@ -92,6 +92,8 @@ static void on_invocation(void *user, const struct invocation_record *r)
 	say_part(b, "between", r->between_cpu_ns, r->between_wall_ns);
 	say_count(b, "freezes", r->freeze_count);
 	say_part(b, "freeze", r->freeze_cpu_ns, r->freeze_wall_ns);
+	for (uint32_t i = 0; i < r->segment_count; i++)
+		say_part(b, "awake", r->segments[i].cpu_ns, r->segments[i].wall_ns);
 	say_count(b, "bound", r->cpu_error_bound_ns);
 	say_count(b, "queue", r->run_queue_ns);
 	say_count(b, "vol", r->voluntary);
@@ -337,15 +339,17 @@ static void test_correlate_normal_lives(void **state)
 		  "b ok cpu=10/100 between=20/200 freezes=1 freeze=10/100 | exit total=80 init=20 "
 		  "invocations=20 freeze=10 between=30 last=10/100 n=2 #" },
 		{ "frozen in mid-invocation and in init", "I F T S:a F T F T R F T E X",
-		  "a ok cold init=30/200 cpu=50/800 after=20/200 freezes=4 freeze=40/400 | "
+		  "a ok cold init=30/200 cpu=50/800 after=20/200 freezes=4 freeze=40/400 "
+		  "awake=10/100 awake=10/100 awake=20/200 awake=10/100 | "
 		  "exit total=130 init=30 invocations=50 freeze=40 between=10 last=10/100 n=1 #" },
 		{ "the trigger is written before the thaw", "I S:a E F V:b T E X",
 		  "a ok cold init=20/100 cpu=10/100 | "
 		  "b ok cpu=10/200 between=10/100 freezes=1 freeze=20/200 | exit total=80 init=20 "
 		  "invocations=20 freeze=20 between=20 last=10/100 n=2 #" },
 		{ "freezes are counted for each record", "I S:a F T E F T V:b F T E X",
-		  "a ok cold init=20/100 cpu=20/300 freezes=1 freeze=10/100 | "
-		  "b ok cpu=20/300 between=20/200 freezes=2 freeze=20/200 | exit total=120 init=20 "
+		  "a ok cold init=20/100 cpu=20/300 freezes=1 freeze=10/100 awake=10/100 awake=10/100 | "
+		  "b ok cpu=20/300 between=20/200 freezes=2 freeze=20/200 awake=10/100 awake=10/100 | "
+		  "exit total=120 init=20 "
 		  "invocations=40 freeze=30 between=30 last=10/100 n=2 #" },
 		{ "exit while frozen", "I S:a E F X",
 		  "a ok cold init=20/100 cpu=10/100 | exit total=50 init=20 invocations=10 "
