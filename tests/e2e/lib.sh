@@ -22,6 +22,28 @@ check() { # check WHAT COMMAND...: ok if the command succeeds
 }
 oncpu() { "$B/oncpu" "$@" --state-dir "$work/state" --socket "$work/s.sock"; }
 records() { oncpu invocations --json "$@"; }
+# NAME:COUNT[:N]...: invocations NAME-1 to NAME-COUNT are there, each once, ok (but every Nth failed), and
+# nothing is said of marks or ids. How exact a number is, is for others to test.
+each_once() {
+	records --last 0 >"$work/records"
+	/usr/bin/python3 - "$work/records" "$@" <<'PYTHON'
+import collections, json, sys
+exactness = {"stale_slot", "torn_read", "negative_split"}
+got = collections.Counter()
+for r in map(json.loads, open(sys.argv[1])):
+    got[r["function"], r["id"], r["status"], *sorted(set(r["flags"]) - exactness)] += 1
+want, names = collections.Counter(), set()
+for name, count, nth in ((n + ":0").split(":")[:3] for n in sys.argv[2:]):
+    names.add(name)
+    for i in range(1, int(count) + 1):
+        want[name, f"{name}-{i}", "error" if int(nth) and i % int(nth) == 0 else "ok"] += 1
+got = collections.Counter({k: n for k, n in got.items() if k[0] in names})
+lost, over = want - got, got - want
+if lost or over:
+    print(f"# {sum(lost.values())} lost {list(lost)[:3]}, {sum(over.values())} too many {list(over)[:3]}")
+sys.exit(bool(lost or over))
+PYTHON
+}
 
 mkfifo "$work/ready"
 exec 9<>"$work/ready"
