@@ -50,7 +50,7 @@ struct exchanges {
 	unsigned open;
 	void **tags;		   /* by descriptor */
 	size_t tag_count, tag_end; /* room; one past the highest ever used */
-	bool stopping;
+	bool stopping, pending;
 };
 
 /* ---- the body ---- */
@@ -119,6 +119,7 @@ static void wake(struct exchange *x)
 		return;
 	epoll_ctl(x->of->epoll, EPOLL_CTL_DEL, x->fd, NULL);
 	x->suspended = false;
+	x->of->pending = true;
 	MHD_resume_connection(x->connection);
 }
 
@@ -489,6 +490,11 @@ void exchanges_drop(struct exchanges *e, const void *tag)
 		}
 }
 
+bool exchanges_pending(const struct exchanges *e)
+{
+	return e->pending;
+}
+
 int exchanges_run(struct exchanges *e)
 {
 	struct epoll_event events[64];
@@ -502,9 +508,10 @@ int exchanges_run(struct exchanges *e)
 			exchange_hang_up(x);
 	}
 	for (int i = 0; i < 8; i++) {
+		e->pending = false;
 		if (MHD_run(e->mhd) != MHD_YES)
 			return -EIO;
-		if (MHD_get_timeout(e->mhd, &wait_ms) != MHD_YES || wait_ms > 0)
+		if (!e->pending && (MHD_get_timeout(e->mhd, &wait_ms) != MHD_YES || wait_ms > 0))
 			return 0;
 	}
 	return 1;

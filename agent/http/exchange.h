@@ -38,6 +38,8 @@ int exchanges_fd(const struct exchanges *e);
 /* Never from inside a callback. 1: more is to do at once; 0; -EIO. What was answered before is in
  * the sockets after it, as far as they take it. */
 int exchanges_run(struct exchanges *e);
+/* Something was answered outside exchanges_run(): it wants to be called without waiting. */
+bool exchanges_pending(const struct exchanges *e);
 /* Takes a connected, non-blocking socket, also on failure. 0, -EMFILE (too many), -EIO. */
 int exchanges_adopt(struct exchanges *e, int fd, void *tag);
 /* Ends every connection with this tag, answered or not. */

@@ -321,7 +321,9 @@ int front_run(const struct front_options *options)
 			break;
 		if (f->stopping && (wait < 0 || wait > 20))
 			wait = 20;
-		n = epoll_wait(f->epoll, events, 128, more ? 0 : wait);
+		if (more || exchanges_pending(f->exchanges))
+			wait = 0;
+		n = epoll_wait(f->epoll, events, 128, wait);
 		for (int e = 0; e < n; e++)
 			handle(f, &events[e]);
 		more = run_exchanges(f);
