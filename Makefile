@@ -12,7 +12,9 @@ ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
 CFLAGS  ?= -O2 -g
-SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+, := ,
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(,)undefined) -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all)
 override CFLAGS += -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iagent -I$(B) -MMD -MP $(SANFLAG) \
 	-fstack-protector-strong -fPIE
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAG)
@@ -22,7 +24,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests all deps test-deps demo test check unit bench lint fmt clean help install
+.PHONY: build-tests all deps test-deps demo test check unit bench lint sanitize fmt clean help install
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api slicer daemon cli
@@ -86,13 +88,16 @@ $(B)/bpf/%: tests/bpf/%.c $(KERNLIBS)
 CHECKS = $(UNITS) $(filter $(B)/bpf/test_%,$(BPFTESTS))
 E2E    = $(sort $(wildcard tests/e2e/test_*.sh tests/e2e/test_*.py))
 
+SANITIZED = $(patsubst $(B)/%,build-address/%,$(UNITS))
+
 build-tests: all $(UNITS) $(BPFTESTS)
 check: build-tests
 	$(Q)tests/run.sh $(CHECKS)
 # everything, after installing what it needs
 test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory build-tests
-	$(Q)tests/run.sh $(CHECKS) $(E2E)
+	$(Q)$(MAKE) --no-print-directory SAN=address unit
+	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E)
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
@@ -138,6 +143,10 @@ fmt:
 	$(Q)clang-format -i $(SOURCES)
 lint:
 	$(Q)tests/lint.sh $(SOURCES)
+# the unit tests with the address and undefined-behaviour sanitizers
+sanitize:
+	$(Q)$(MAKE) --no-print-directory SAN=address unit
+	$(Q)tests/run.sh $(SANITIZED)
 clean:
 	$(Q)rm -rf build build-address build-undefined build-thread
 help:

@@ -87,7 +87,8 @@ static void test_billing_of_what_was_awake(void **state)
 					    .cpu_ns = 3 * MS,
 					    .init_wall_ns = -1,
 					    .segment_count = 2,
-					    .segments = { { 4 * MS, 1 * MS }, { 2 * MS, 2 * MS } } };
+					    .segments = { { 4 * MS, 1 * MS },
+							  { 2 * MS, 2 * MS } } };
 
 	(void)state;
 	assert_int_equal(billing_billed_ns(billing_policy_find("aws-lambda"), &record), 6 * MS);

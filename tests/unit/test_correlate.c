@@ -347,8 +347,10 @@ static void test_correlate_normal_lives(void **state)
 		  "b ok cpu=10/200 between=10/100 freezes=1 freeze=20/200 | exit total=80 init=20 "
 		  "invocations=20 freeze=20 between=20 last=10/100 n=2 #" },
 		{ "freezes are counted for each record", "I S:a F T E F T V:b F T E X",
-		  "a ok cold init=20/100 cpu=20/300 freezes=1 freeze=10/100 awake=10/100 awake=10/100 | "
-		  "b ok cpu=20/300 between=20/200 freezes=2 freeze=20/200 awake=10/100 awake=10/100 | "
+		  "a ok cold init=20/100 cpu=20/300 freezes=1 freeze=10/100 awake=10/100 "
+		  "awake=10/100 | "
+		  "b ok cpu=20/300 between=20/200 freezes=2 freeze=20/200 awake=10/100 "
+		  "awake=10/100 | "
 		  "exit total=120 init=20 "
 		  "invocations=40 freeze=30 between=30 last=10/100 n=2 #" },
 		{ "exit while frozen", "I S:a E F X",

@@ -185,7 +185,8 @@ static void test_pipeline_killed_between_commit_and_free(void **state)
 {
 	struct world w = begin(state);
 
-	/* one whole life, EXIT included, which leaves no state to know its events by; one open life */
+	/* one whole life, EXIT included, which leaves no state to know its events by; one open life
+	 */
 	push_life(2, 2);
 	push(2, 6, ONCPU_EV_EXIT, 5 * MS);
 	push_life(1, 5);
