@@ -11,111 +11,108 @@
 
 #include "steal.h"
 
-struct reading {
-	u64 total, run_delay, voluntary, involuntary, steal, bound;
-	u32 running_elsewhere, flags, live, own_cpu;
-	bool unsettled; /* look at the task itself, whatever the slot says */
-};
-
 /* One CPU's share of a reading. Added only if the slot did not move while it was computed. */
 struct share {
 	u64 total, run_delay, steal, bound;
+	u64 time_ns; /* up to when a running slice was counted */
 	u32 running, flags;
 };
+
+struct reading {
+	u64 total, run_delay, voluntary, involuntary, steal, bound;
+	u64 first_ns, last_ns; /* of the running slices' instants; 0 = nobody runs */
+	u32 instance, own_cpu;
+	u32 live, running_elsewhere, flags;
+	u32 unsettled; /* look at the task itself, whatever the slot says */
+	u32 alone;     /* the thread that makes the boundary is the instance's only one */
+	u32 last_try;
+};
+
+/* The copies of a slot are read where they stand: `seq` tells afterwards whether they stood still.
+ */
+#define READ_COPY(copy, field) READ_ONCE_OF((copy)->field)
 
 /*
  * The share of a CPU whose slot does not show the task that really runs there: a switch was hidden
  * from us, or one is in progress. Computed from the tasks' own counters.
  */
-static __always_inline void share_stale(struct share *h, const struct oncpu_slot_copy *s, u32 cpu,
-					u32 instance, u64 curr, s64 d, const struct cpu_clocks *c)
+static __always_inline void share_stale(struct share *h, const struct oncpu_slot_copy *s, u64 was,
+					u32 cpu, u32 instance, u64 curr, s64 d,
+					const struct cpu_clocks *c)
 {
-	struct task_struct *running = (struct task_struct *)curr;
-	u32 i = s->thread, tid = 0, *index;
-	u64 sum = 0, start = 0, now, unbooked;
+	struct task_struct *running = KERNEL_AT(struct task_struct, curr), *left;
+	u32 i = READ_COPY(s, thread), tid, *index;
 	struct oncpu_thread *t;
+	u64 sum, start, unbooked;
 
-	if (s->instance == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
-	    t->task == s->task &&
-	    t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
-		struct task_struct *left = (struct task_struct *)s->task;
-
+	if (READ_COPY(s, instance) == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
+	    t->task == was && t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
+		left = KERNEL_AT(struct task_struct, was);
 		h->flags |= ONCPU_EVF_STALE;
-		if (bpf_core_read(&sum, sizeof(sum), &left->se.sum_exec_runtime))
-			count(COUNT_reads_failed);
-		else if ((s64)(sum - t->last_ns) > 0)
+		sum = READ_KERNEL(left, se.sum_exec_runtime);
+		if ((s64)(sum - t->last_ns) > 0)
 			h->total += sum - t->last_ns;
 	}
-	if (!bpf_core_read(&tid, sizeof(tid), &running->pid) &&
-	    (index = bpf_map_lookup_elem(&tids, &tid)) && (i = *index) &&
+	tid = READ_KERNEL(running, pid);
+	if ((index = bpf_map_lookup_elem(&tids, &tid)) && (i = *index) &&
 	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == curr && t->instance == instance) {
 		h->flags |= ONCPU_EVF_STALE;
 		h->running = 1;
-		if (bpf_core_read(&sum, sizeof(sum), &running->se.sum_exec_runtime) ||
-		    bpf_core_read(&start, sizeof(start), &running->se.exec_start)) {
-			count(COUNT_reads_failed);
-			return;
-		}
+		sum = READ_KERNEL(running, se.sum_exec_runtime);
+		start = READ_KERNEL(running, se.exec_start);
 		if ((s64)(sum - t->last_ns) > 0)
 			h->total += sum - t->last_ns;
-		now = bpf_ktime_get_ns();
-		unbooked = steal_to_book(c->unbooked, now, d, c->clock);
-		h->total += slice_ns(now, d + (s64)(c->clock - c->clock_task + unbooked), start);
+		h->time_ns = bpf_ktime_get_ns();
+		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
+		h->total +=
+			slice_ns(h->time_ns, d + (s64)(c->clock - c->clock_task + unbooked), start);
 	}
 }
 
-static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s,
-					  const struct cpu_clocks *c, s64 d, u64 delay)
+static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s, u64 was,
+					  const struct cpu_clocks *c, s64 d)
 {
-	struct task_struct *task = (struct task_struct *)s->task;
-	s64 offset = s->offset_ns;
-	u64 waited = 0, now;
+	struct task_struct *task = KERNEL_AT(struct task_struct, was);
+	u64 base = READ_COPY(s, base_ns), start = READ_COPY(s, start_ns), unbooked;
+	s64 offset = READ_COPY(s, offset_ns);
 
-	h->run_delay = bpf_core_read(&waited, sizeof(waited), &task->sched_info.run_delay)
-			       ? delay
-			       : s->delay_base + waited;
-	now = bpf_ktime_get_ns();
+	h->run_delay = READ_COPY(s, delay_base) + READ_KERNEL(task, sched_info.run_delay);
+	h->time_ns = bpf_ktime_get_ns();
 	if (live_steal && c->clock) {
-		u64 unbooked = steal_to_book(c->unbooked, now, d, c->clock);
-
+		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
 		offset = offset_with_live_steal(offset, d, c->clock, c->clock_task - unbooked);
 		h->steal = c->clock - c->clock_task + unbooked;
 	}
-	h->total = s->base_ns + slice_ns(now, offset, s->start_ns);
+	h->total = base + slice_ns(h->time_ns, offset, start);
 	h->running = 1;
 }
 
 /* What may be wrong with another CPU's share: somebody of ours is, or may be, on the way in or out.
  * What the hypervisor took in the middle of that is charged to nobody. */
-static __always_inline u64 bound_elsewhere(const struct rq *rq, const struct cpu_clocks *c,
-					   u64 curr, s64 d, bool running, bool stale)
+static __always_inline u64 bound_elsewhere(struct rq *rq, const struct cpu_clocks *c, u64 curr,
+					   s64 d, const struct share *h)
 {
-	u64 now = bpf_ktime_get_ns() - c->unbooked, idle = 0, start = 0;
-	struct task_struct *on_cpu = (struct task_struct *)curr;
-	u32 queued = 0, state = 0;
-	int on_rq = 1;
+	struct task_struct *on_cpu = KERNEL_AT(struct task_struct, curr);
+	u64 now = (h->time_ns ? h->time_ns : bpf_ktime_get_ns()) - c->unbooked;
+	bool running = h->running, stale = h->flags;
+	u32 queued;
 
 	if (running && c->away)
 		return wakeup_bound_ns(now, d, c->clock);
-	if (running && !bpf_core_read(&state, sizeof(state), &on_cpu->__state) && state &&
-	    !bpf_core_read(&start, sizeof(start), &on_cpu->se.exec_start))
+	if (running && READ_KERNEL(on_cpu, __state))
 		/* On its way to sleep: it may have left the queue, its sum final, at its last
 		 * update; the search for work that follows takes long and updates the clock. */
-		return read_error_ns + slice_ns(now, d + (s64)(c->clock - c->clock_task), start);
+		return read_error_ns + slice_ns(now, d + (s64)(c->clock - c->clock_task),
+						READ_KERNEL(on_cpu, se.exec_start));
 	if (running)
 		return read_error_ns + switch_bound(now, d, c->clock, transit_cap_ns);
-	if (bpf_core_read(&queued, sizeof(queued), &rq->nr_running) ||
-	    bpf_core_read(&idle, sizeof(idle), &rq->idle)) {
-		count(COUNT_reads_failed);
-		return 0;
-	}
+	queued = READ_KERNEL(rq, nr_running);
 	if (!queued && !stale)
 		return 0;
-	if (curr == idle || c->away)
+	if (curr == (u64)READ_KERNEL(rq, idle) || c->away)
 		return wakeup_bound_ns(now, d, c->clock);
 	/* one alone: it runs, unless it has just left the queue and another was pulled in */
-	if (queued == 1 && !stale && !bpf_core_read(&on_rq, sizeof(on_rq), &on_cpu->on_rq) &&
-	    on_rq == 1)
+	if (queued == 1 && !stale && READ_KERNEL(on_cpu, on_rq) == 1)
 		return 0;
 	return switch_bound(now, d, c->clock, transit_cap_ns);
 }
@@ -128,76 +125,89 @@ static __always_inline u64 bound_elsewhere(const struct rq *rq, const struct cpu
 #define TRANSIT_NS 8000
 static __always_inline bool in_transit(const struct cpu_clocks *c, u64 curr, s64 d)
 {
-	struct task_struct *to = (struct task_struct *)curr;
-	u64 sum = 0, sum_when_picked = 0;
+	struct task_struct *to = KERNEL_AT(struct task_struct, curr);
+	u64 sum, sum_when_picked;
 
 	if (!c->away && clock_age_ns(bpf_ktime_get_ns() - c->unbooked, d, c->clock) >= TRANSIT_NS)
 		return false;
 	/* charged since it was picked: it has arrived (idle and real-time tasks do not tell) */
-	return bpf_core_read(&sum, sizeof(sum), &to->se.sum_exec_runtime) ||
-	       bpf_core_read(&sum_when_picked, sizeof(sum_when_picked),
-			     &to->se.prev_sum_exec_runtime) ||
-	       !sum_when_picked || sum == sum_when_picked;
+	sum = READ_KERNEL(to, se.sum_exec_runtime);
+	sum_when_picked = READ_KERNEL(to, se.prev_sum_exec_runtime);
+	return !sum_when_picked || sum == sum_when_picked;
 }
 
-/* Tries once; false if the CPU switched meanwhile. */
-static __always_inline bool share_of_cpu(struct share *h, struct oncpu_slot *slot,
-					 const struct oncpu_total *total, u32 cpu, u32 instance,
-					 struct reading *r, bool last_try)
+/* Tries once; 0 if the CPU switched meanwhile. Global: verified once, not once a try, which is what
+ * the time to load the programs went into. */
+__noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 {
-	u64 seq = READ_ONCE_OF(slot->seq), curr = 0, delay;
-	struct oncpu_slot_copy *c = &slot->copy[seq & 1], s;
-	struct rq *rq = (struct rq *)READ_ONCE_OF(slot->rq);
-	s64 d = slot_clock_offset(slot);
-	bool own = cpu == r->own_cpu;
+	struct oncpu_slot *slot = slot_at(cpu);
+	struct oncpu_total *total;
 	struct cpu_clocks clocks = {};
-	bool settled = true;
+	struct oncpu_slot_copy *s;
+	struct rq *rq;
+	u64 seq, curr, was;
+	s64 d;
 
+	if (!slot || !h || !r || !(total = total_at(cpu, r->instance)))
+		return 1;
+	seq = READ_ONCE_OF(slot->seq);
+	s = &slot->copy[seq & 1];
+	d = slot_clock_offset(slot);
 	COMPILER_BARRIER();
-	s.task = READ_ONCE_OF(c->task);
-	s.start_ns = READ_ONCE_OF(c->start_ns);
-	s.base_ns = READ_ONCE_OF(c->base_ns);
-	s.delay_base = READ_ONCE_OF(c->delay_base);
-	s.offset_ns = READ_ONCE_OF(c->offset_ns);
-	s.thread = READ_ONCE_OF(c->thread);
-	s.instance = READ_ONCE_OF(c->instance);
+	was = READ_COPY(s, task);
 	h->total = READ_ONCE_OF(total->charged_ns);
-	h->run_delay = delay = READ_ONCE_OF(total->run_delay);
+	h->run_delay = READ_ONCE_OF(total->run_delay);
 	h->steal = slot->steal_ns;
-	h->bound = h->running = h->flags = 0;
-	if (rq && bpf_core_read(&curr, sizeof(curr), &rq->curr))
-		count(COUNT_reads_failed);
-	if (rq)
-		settled = read_clocks(rq, &clocks);
+	h->bound = h->time_ns = h->running = h->flags = 0;
+	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
+		return 1;
+	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
+	curr = (u64)READ_KERNEL(rq, curr);
+	read_clocks(rq, &clocks);
 	if (hidden_check && curr &&
-	    (curr != s.task || (s.instance != instance + 1 && (own || r->unsettled))))
-		share_stale(h, &s, cpu, instance, curr, d, &clocks);
-	else if (s.instance == instance + 1)
-		share_running(h, &s, &clocks, d, delay);
-	if (!own && wakeup_bound && rq && (h->running || r->live > 1))
-		h->bound = bound_elsewhere(rq, &clocks, curr, d, h->running, h->flags);
-	if (!own && hidden_check && wakeup_bound && curr && curr != s.task && r->live > 1 &&
-	    in_transit(&clocks, curr, d)) {
-		if (!last_try)
-			return false;
+	    (curr != was ||
+	     (READ_COPY(s, instance) != r->instance + 1 && (cpu == r->own_cpu || r->unsettled))))
+		share_stale(h, s, was, cpu, r->instance, curr, d, &clocks);
+	else if (READ_COPY(s, instance) == r->instance + 1)
+		share_running(h, s, was, &clocks, d);
+	if (cpu != r->own_cpu && wakeup_bound && (h->running || r->live > 1))
+		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
+	if (cpu != r->own_cpu && hidden_check && wakeup_bound && curr && curr != was &&
+	    r->live > 1 && in_transit(&clocks, curr, d)) {
+		if (!r->last_try)
+			return 0;
 		h->bound += WAKEUP_CAP_NS;
 	}
 	COMPILER_BARRIER();
-	return settled && READ_ONCE_OF(slot->seq) == seq;
+	return clocks_settled(rq, &clocks) && READ_ONCE_OF(slot->seq) == seq;
 }
 
-/* Adds one CPU's share. Global: verified once, whatever the number of callers and CPUs. */
-__noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
-{
-	struct oncpu_slot *slot = slot_at(cpu);
-	struct oncpu_total *total = total_at(cpu, instance);
-	struct share h;
-	bool whole = false;
+/* Some 3 µs in all: a switch that is in progress is over by then, unless the hypervisor holds it.
+ */
+#define TRIES 48
 
-	if (!slot || !total || !r)
+/* Adds one CPU's share. */
+__noinline int read_cpu(u32 cpu, struct reading *r)
+{
+	struct oncpu_total *total;
+	struct oncpu_slot *slot = slot_at(cpu);
+	struct share h = {};
+	int whole = 0;
+
+	if (!slot || !r || !(total = total_at(cpu, r->instance)))
 		return 0;
-	for (int i = 0; i < 6 && !whole; i++)
-		whole = share_of_cpu(&h, slot, total, cpu, instance, r, i == 5);
+	if (r->alone && cpu != r->own_cpu) { /* who runs is here: elsewhere all is charged */
+		r->total += READ_ONCE_OF(total->charged_ns);
+		r->run_delay += total->run_delay;
+		r->steal += slot->steal_ns;
+		r->voluntary += total->voluntary;
+		r->involuntary += total->involuntary;
+		return 0;
+	}
+	for (u32 i = 0; i < TRIES && !whole; i++) {
+		r->last_try = i == TRIES - 1;
+		whole = share_of_cpu(&h, cpu, r);
+	}
 	if (!whole) {
 		count(COUNT_slots_torn);
 		r->flags |= ONCPU_EVF_TORN;
@@ -212,8 +222,14 @@ __noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
 	r->flags |= h.flags;
 	r->voluntary += total->voluntary;
 	r->involuntary += total->involuntary;
-	if (h.running && cpu != r->own_cpu)
+	if (!h.running)
+		return 0;
+	if (cpu != r->own_cpu)
 		r->running_elsewhere++;
+	if (!r->first_ns || h.time_ns < r->first_ns)
+		r->first_ns = h.time_ns;
+	if (h.time_ns > r->last_ns)
+		r->last_ns = h.time_ns;
 	return 0;
 }
 
@@ -221,20 +237,19 @@ __noinline int read_cpu(u32 cpu, u32 instance, struct reading *r)
 __noinline int read_instance(u32 index, struct reading *r)
 {
 	struct oncpu_instance *in = instance_at(index);
-	u64 t0, elapsed;
 
 	if (!in || !r)
 		return 0;
+	r->instance = index;
 	r->unsettled = in->flags & ONCPU_INSTANCE_UNSETTLED;
-	t0 = bpf_ktime_get_ns();
+	r->alone = r->live == 1 && r->own_cpu < cpus && !r->unsettled;
 	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
 		if (c >= cpus)
 			break;
 		if (in->cpus[(c >> 6) & (ONCPU_CPU_WORDS - 1)] >> (c & 63) & 1)
-			read_cpu(c, index, r);
+			read_cpu(c, r);
 	}
-	elapsed = bpf_ktime_get_ns() - t0;
-	r->bound += r->running_elsewhere * elapsed;
+	r->bound += r->running_elsewhere * (r->last_ns - r->first_ns);
 	return 0;
 }
 
@@ -285,11 +300,14 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 {
 	struct oncpu_instance *in = instance_at(index);
 	struct oncpu_control *ctl = the_control();
-	u64 now = bpf_ktime_get_ns(), wake = BPF_RB_NO_WAKEUP, n, id;
+	u64 now, wake = BPF_RB_NO_WAKEUP, n, id;
 	struct oncpu_event *e;
 
 	if (!in || !ctl || !said || !r)
 		return 0;
+	now = r->last_ns; /* the instant that the total is of; to ask again costs 30 ns */
+	if (!now)
+		now = bpf_ktime_get_ns();
 	n = __sync_fetch_and_add(&in->events, 1) + 1;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {

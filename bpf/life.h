@@ -78,13 +78,16 @@ static __always_inline void instance_mark_cpu(struct oncpu_instance *in, u32 cpu
 		__sync_fetch_and_or(word, bit);
 }
 
-static __always_inline void emit_birth(u32 index, struct oncpu_instance *in, u64 time_ns, u32 flags)
+/* Global, as others below: its stack is not its callers'. */
+__noinline int emit_birth(u32 index, u64 time_ns, u32 flags)
 {
 	struct said said = { .kind = ONCPU_EV_INIT, .time_ns = time_ns, .flags = flags };
+	struct oncpu_instance *in = instance_at(index);
 	struct reading r = {};
 
-	said.function = (u64)in->function;
-	emit(index, &said, &r);
+	if (in)
+		said.function = (u64)in->function;
+	return emit(index, &said, &r);
 }
 
 /* The last thread is gone and nobody holds the instance: its total is final. */
@@ -211,7 +214,7 @@ __noinline u32 instance_of_cgroup(u64 cgroup_id, u32 flags)
 		return cg->instance;
 	}
 	in->state = ONCPU_INSTANCE_LIVE;
-	emit_birth(made - 1, in, 0, flags);
+	emit_birth(made - 1, 0, flags);
 	return made;
 }
 

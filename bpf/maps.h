@@ -14,6 +14,7 @@ const volatile bool hidden_check = true;
 const volatile bool live_steal = true;
 const volatile long steal_from_rq; /* a CPU's kvm_steal_time, from its rq; 0 = not known */
 const volatile bool wakeup_bound = true;
+const volatile bool direct_reads = false;
 
 #define MAP(name, map_type, key_type, value_type, entries, flags)                                  \
 	struct {                                                                                   \

@@ -38,7 +38,7 @@ static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncp
 
 static __always_inline void slot_clock(struct oncpu_slot *slot, struct task_struct *task)
 {
-	struct rq *rq = task->se.cfs_rq->rq;
+	struct rq *rq = WALK(task)->se.cfs_rq->rq;
 	u64 clock = rq->clock;
 
 	slot->rq = (u64)rq;
@@ -126,7 +126,7 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
 
 static __always_inline u64 cgroup_id_of(struct task_struct *task)
 {
-	return task->cgroups->dfl_cgrp->kn->id;
+	return WALK(task)->cgroups->dfl_cgrp->kn->id;
 }
 
 /* The child has its cgroup already (clone3 into a cgroup, too) and has not run yet. */
@@ -240,11 +240,11 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 	struct cgroup *parent = (struct cgroup *)cgrp->self.parent; /* self is the first member */
 	struct oncpu_control *ctl = the_control();
 	struct oncpu_cgroup *above;
-	u64 id = cgrp->kn->id, parent_id;
+	u64 id = WALK(cgrp)->kn->id, parent_id;
 	u32 zero = 0, patterns_used;
 	struct match *m = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!ctl || !m || cgrp->root->hierarchy_id)
+	if (!ctl || !m || WALK(cgrp)->root->hierarchy_id)
 		return 0;
 	if (!bpf_core_read(&parent, sizeof(parent), &cgrp->self.parent) && parent) {
 		parent_id = BPF_CORE_READ(parent, kn, id);
@@ -274,12 +274,12 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 {
-	u64 id = cgrp->kn->id;
+	u64 id = WALK(cgrp)->kn->id;
 	struct oncpu_cgroup *cg = bpf_map_lookup_elem(&cgroups, &id);
 	struct oncpu_instance *in;
 	u32 made;
 
-	if (!cg || cgrp->root->hierarchy_id)
+	if (!cg || WALK(cgrp)->root->hierarchy_id)
 		return 0;
 	made = cg->root == id ? cg->instance : 0;
 	if (made && (in = instance_at(made - 1)) && in->threads <= 0)
@@ -329,14 +329,14 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct tas
 	     bool threadgroup)
 {
 	struct oncpu_request *req;
-	u64 id = cgrp->kn->id;
+	u64 id = WALK(cgrp)->kn->id;
 
-	if (cgrp->root->hierarchy_id)
+	if (WALK(cgrp)->root->hierarchy_id)
 		return 0;
 	thread_move(task, id);
 	/* The other threads of the process came along: the agent's iterator moves them, from the
 	 * kernel's own sums, so that nothing but the moment is late. */
-	if (threadgroup && task->signal->nr_threads > 1) {
+	if (threadgroup && WALK(task)->signal->nr_threads > 1) {
 		req = bpf_ringbuf_reserve(&requests, sizeof(*req), 0);
 		if (!req) {
 			count(COUNT_requests_lost);
@@ -344,7 +344,7 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct tas
 		}
 		__builtin_memset(req, 0, sizeof(*req));
 		req->tgid = task->tgid;
-		req->threads = task->signal->nr_threads;
+		req->threads = WALK(task)->signal->nr_threads;
 		bpf_ringbuf_submit(req, BPF_RB_FORCE_WAKEUP);
 	}
 	return 0;
@@ -395,7 +395,7 @@ int adopt(struct bpf_iter__task *ctx)
  * its init; threads that it already has are adopted by the agent, and flagged. */
 static __always_inline struct oncpu_thread *join_as_tree(struct task_struct *task)
 {
-	u64 dead = task->signal->sum_sched_runtime;
+	u64 dead = WALK(task)->signal->sum_sched_runtime;
 	struct oncpu_instance *in;
 	struct oncpu_total *total;
 	struct oncpu_thread *t;
@@ -405,8 +405,8 @@ static __always_inline struct oncpu_thread *join_as_tree(struct task_struct *tas
 		return NULL;
 	__builtin_memset(in->function, 0, ONCPU_NAME_LEN);
 	in->state = ONCPU_INSTANCE_LIVE;
-	emit_birth(made - 1, in, task->start_time,
-		   task->signal->nr_threads > 1 ? ONCPU_EVF_ADOPTED : 0);
+	emit_birth(made - 1, task->start_time,
+		   WALK(task)->signal->nr_threads > 1 ? ONCPU_EVF_ADOPTED : 0);
 	t = thread_join(task, made - 1, false);
 	if (!t) {
 		instance_end(made - 1);
@@ -482,7 +482,7 @@ static __always_inline void ask_for_attach(struct task_struct *task, u64 site, u
 
 	bpf_find_vma(task, site, object_of_vma, &o, 0);
 	known = o.key.inode && bpf_map_lookup_elem(&objects, &o.key);
-	adopt_rest = tree && task->signal->nr_threads > 1;
+	adopt_rest = tree && WALK(task)->signal->nr_threads > 1;
 	if (!ctl || (known && !adopt_rest))
 		return;
 	req = bpf_ringbuf_reserve(&requests, sizeof(*req), 0);
@@ -493,7 +493,7 @@ static __always_inline void ask_for_attach(struct task_struct *task, u64 site, u
 	req->tgid = task->tgid;
 	req->site = known ? 0 : site;
 	req->uid = uid;
-	req->threads = task->signal->nr_threads;
+	req->threads = WALK(task)->signal->nr_threads;
 	req->tree = tree;
 	req->object = o.key;
 	req->stopped = bpf_ktime_get_ns() - ctl->heartbeat_ns < ONCPU_HEARTBEAT_FRESH_NS;
@@ -575,27 +575,67 @@ static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
 			    : r9;
 }
 
-/* Reads a C string that may not be in memory yet, a byte past `size` at most, and never across a
- * page that may not exist. Returns its length. */
 #define TEXT_MAX (ONCPU_ID_LEN + 1u)
-static __always_inline u32 copy_user_text(char *to, u64 from, bool *ret_failed)
-{
-	u32 first = 4096 - (from & 4095);
+struct text {
+	char bytes[ONCPU_ID_LEN + 8];
+};
 
-	if (first > TEXT_MAX)
-		first = TEXT_MAX;
-	*ret_failed = bpf_copy_from_user(to, first, (void *)from) != 0;
-	if (*ret_failed)
-		return 0;
-	for (u32 i = 0; i < TEXT_MAX; i++) {
-		if (i == first && bpf_copy_from_user(to + i, 1, (void *)(from + i)))
-			return i;
-		if (i == first)
-			first++;
-		if (!to[i])
-			return i;
+/* Reads a C string that may not be in memory yet, a byte past ONCPU_ID_LEN at most; its length, or
+ * −1. The page after the string need not exist. Global: verified once. */
+__noinline int copy_user_text(struct text *to, u64 from)
+{
+	u32 in_page = 4096 - (from & 4095), length = 0;
+
+	if (!to)
+		return -1;
+	if (bpf_copy_from_user(to->bytes, TEXT_MAX, (void *)from)) {
+		if (in_page >= TEXT_MAX || bpf_copy_from_user(to->bytes, in_page, (void *)from))
+			return -1;
+		to->bytes[in_page] = 0;
 	}
-	return TEXT_MAX;
+	while (length < TEXT_MAX && to->bytes[length])
+		length++;
+	return length;
+}
+
+/* The event of a configured symbol. Apart from the reading, so that their stacks do not add up. */
+static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, struct reading *r)
+{
+	struct said said = { .kind = cookie & 0xff, .flags = ONCPU_EVF_SYMBOL };
+	struct text id_text = {}, name_text = {};
+	u64 id, name;
+	int got;
+
+	if ((cookie >> 24 & 0xff) != 0xff)
+		said.status = (s32)argument(ctx, cookie >> 24 & 0xff);
+	id = (cookie >> 8 & 0xff) != 0xff ? argument(ctx, cookie >> 8 & 0xff) : 0;
+	name = (cookie >> 16 & 0xff) != 0xff ? argument(ctx, cookie >> 16 & 0xff) : 0;
+	if (id) {
+		got = copy_user_text(&id_text, id);
+		said.id_len = got > 0 ? got : 0;
+		if (got < 0) {
+			said.flags |= ONCPU_EVF_ID_UNREADABLE;
+			count(COUNT_ids_unreadable);
+		}
+		if (said.id_len > ONCPU_ID_LEN) {
+			said.id_len = ONCPU_ID_LEN;
+			said.flags |= ONCPU_EVF_ID_TRUNCATED;
+		}
+		said.id = (u64)id_text.bytes;
+	}
+	if (name) {
+		got = copy_user_text(&name_text, name);
+		name_text.bytes[ONCPU_NAME_LEN - 1] = 0;
+		if (got >= 0)
+			said.function = (u64)name_text.bytes;
+	} else if (cookie >> 32) {
+		u32 key = (u32)(cookie >> 32) - 1;
+		struct oncpu_pattern *p = bpf_map_lookup_elem(&symbol_names, &key);
+
+		if (p)
+			said.function = (u64)p->function;
+	}
+	return emit(index, &said, r);
 }
 
 /* A configured symbol of somebody else's runtime: its strings may not be in memory, so this program
@@ -603,18 +643,13 @@ static __always_inline u32 copy_user_text(char *to, u64 from, bool *ret_failed)
 SEC("uprobe.s")
 int on_symbol(struct pt_regs *ctx)
 {
-	u64 cookie = bpf_get_attach_cookie(ctx), id, name;
+	u64 cookie = bpf_get_attach_cookie(ctx);
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct reading r = { .own_cpu = bpf_get_smp_processor_id() };
 	struct oncpu_instance *in;
-	struct said said = {};
 	struct oncpu_thread *t;
-	char id_text[ONCPU_ID_LEN + 8] = {}, name_text[ONCPU_NAME_LEN + 8] = {};
-	bool failed;
-	u32 index;
 
-	said.kind = cookie & 0xff;
-	said.flags = ONCPU_EVF_SYMBOL;
-	if (!kind_is_mark(said.kind)) {
+	if (!kind_is_mark(cookie & 0xff)) {
 		count(COUNT_marks_ignored);
 		return 0;
 	}
@@ -623,40 +658,9 @@ int on_symbol(struct pt_regs *ctx)
 		return 0;
 	if (!(in = instance_at(t->instance)))
 		return 0;
-	index = t->instance;
-	struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .live = in->threads };
-
-	read_instance(index, &r);
-	if ((cookie >> 24 & 0xff) != 0xff)
-		said.status = (s32)argument(ctx, cookie >> 24 & 0xff);
-	id = (cookie >> 8 & 0xff) != 0xff ? argument(ctx, cookie >> 8 & 0xff) : 0;
-	name = (cookie >> 16 & 0xff) != 0xff ? argument(ctx, cookie >> 16 & 0xff) : 0;
-	if (id) {
-		said.id_len = copy_user_text(id_text, id, &failed);
-		if (failed) {
-			said.flags |= ONCPU_EVF_ID_UNREADABLE;
-			count(COUNT_ids_unreadable);
-		}
-		if (said.id_len > ONCPU_ID_LEN) {
-			said.id_len = ONCPU_ID_LEN;
-			said.flags |= ONCPU_EVF_ID_TRUNCATED;
-		}
-		said.id = (u64)id_text;
-	}
-	if (name) {
-		copy_user_text(name_text, name, &failed);
-		name_text[ONCPU_NAME_LEN - 1] = 0;
-		if (!failed)
-			said.function = (u64)name_text;
-	} else if (cookie >> 32) {
-		u32 key = (u32)(cookie >> 32) - 1;
-		struct oncpu_pattern *p = bpf_map_lookup_elem(&symbol_names, &key);
-
-		if (p)
-			said.function = (u64)p->function;
-	}
-	emit(index, &said, &r);
-	return 0;
+	r.live = in->threads;
+	read_instance(t->instance, &r);
+	return emit_symbol(ctx, cookie, t->instance, &r);
 }
 
 /* ---- boundaries from outside: measure, the slicer, the API ---- */

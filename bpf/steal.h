@@ -23,42 +23,34 @@ struct cpu_clocks {
 	bool away;	       /* the CPU is off right now, for how long nobody knows yet */
 };
 
-static __always_inline void read_steal(const struct rq *rq, struct cpu_clocks *c)
+static __always_inline void read_steal(struct rq *rq, struct cpu_clocks *c)
 {
-	struct kvm_steal_time *of_cpu = (void *)((u64)rq + (u64)steal_from_rq);
-	u64 steal = 0, booked = 0;
-	u8 preempted = 0;
+	struct kvm_steal_time *of_cpu =
+		KERNEL_AT(struct kvm_steal_time, (u64)rq + (u64)steal_from_rq);
+	u64 booked = READ_KERNEL(rq, prev_steal_time_rq), steal = READ_KERNEL(of_cpu, steal);
 
-	if (bpf_core_read(&booked, sizeof(booked), &rq->prev_steal_time_rq) ||
-	    bpf_core_read(&steal, sizeof(steal), &of_cpu->steal) ||
-	    bpf_core_read(&preempted, sizeof(preempted), &of_cpu->preempted)) {
-		count(COUNT_reads_failed);
-		return;
-	}
-	c->away = preempted & 1;
+	c->away = READ_KERNEL(of_cpu, preempted) & 1;
 	c->unbooked = steal > booked ? steal - booked : 0; /* 0 if the hypervisor is not KVM */
 }
 
-/*
- * False if the clocks moved while they were read. An update writes clock, prev_steal_time_rq and
- * clock_task within some 20 ns, less than this takes: reading clock_task first and again at the end
- * sees it. (One that the hypervisor stopped half-way shows as `away`.)
- */
-static __always_inline bool read_clocks(const struct rq *rq, struct cpu_clocks *c)
+static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 {
-	u64 again = 0;
-
-	c->unbooked = c->away = 0;
-	if (bpf_core_read(&c->clock_task, sizeof(c->clock_task), &rq->clock_task)) {
-		count(COUNT_reads_failed);
-		return true;
-	}
+	c->clock_task = READ_KERNEL(rq, clock_task);
 	if (live_steal && steal_from_rq && bpf_core_field_exists(rq->prev_steal_time_rq))
 		read_steal(rq, c);
-	if (bpf_core_read(&c->clock, sizeof(c->clock), &rq->clock) ||
-	    bpf_core_read(&again, sizeof(again), &rq->clock_task))
+	c->clock = READ_KERNEL(rq, clock);
+	if (!c->clock)
 		count(COUNT_reads_failed);
-	return again == c->clock_task;
+}
+
+/*
+ * False if the clocks moved since they were read. An update writes clock, prev_steal_time_rq and
+ * clock_task within some 20 ns, so what is between the two readings, one of ktime at least, takes
+ * longer than an update. (One that the hypervisor stopped half-way shows as `away`.)
+ */
+static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clocks *c)
+{
+	return READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
 }
 
 #endif

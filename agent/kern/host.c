@@ -34,11 +34,10 @@ int kern_cgroup_root(char *buffer, size_t size)
 }
 
 /* Where a CPU's kvm_steal_time is, seen from its rq: both are variables of one per-CPU section, so
- * the distance is the same on every CPU. 0 = this kernel has no such counter. */
-long kern_steal_from_rq(void)
+ * the distance is the same on every CPU. */
+static long steal_from_rq(const struct btf *btf)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	int32_t section = btf ? btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC) : -1;
+	int32_t section = btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC);
 	const struct btf_type *t = section > 0 ? btf__type_by_id(btf, (uint32_t)section) : NULL;
 	const struct btf_var_secinfo *v = t ? btf_var_secinfos(t) : NULL;
 	long steal = -1, rq = -1;
@@ -52,8 +51,20 @@ long kern_steal_from_rq(void)
 		else if (name && !strcmp(name, "runqueues"))
 			rq = (long)v[i].offset;
 	}
-	btf__free(btf);
 	return steal < 0 || rq < 0 ? 0 : steal - rq;
+}
+
+void kern_read_btf(struct kern_btf_facts *ret_facts)
+{
+	/* libbpf reads it again for its relocations and does not lend it: 8 ms of a start */
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	memset(ret_facts, 0, sizeof(*ret_facts));
+	if (!btf)
+		return;
+	ret_facts->steal_from_rq = steal_from_rq(btf);
+	ret_facts->direct_reads = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	btf__free(btf);
 }
 
 #if defined(__x86_64__)

@@ -34,6 +34,7 @@ struct kern_config {
 	bool live_steal;      /* default true */
 	bool no_wakeup_bound; /* leaves what may be waking up out of the bound; for measuring only
 			       */
+	bool no_direct_reads; /* as on a kernel without bpf_rdonly_cast; for testing */
 };
 
 /* Descriptors that the unprivileged half needs; passed over SCM_RIGHTS in this order. */

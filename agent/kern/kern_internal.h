@@ -17,8 +17,12 @@ int kern_cgroup_root(char *buffer, size_t size);
 /* True if the glob (bpf/accounting.h) takes the path. */
 int kern_glob(const char *pattern, const char *path);
 
-/* Bytes from a CPU's struct rq to its kvm_steal_time; 0 = not known. */
-long kern_steal_from_rq(void);
+struct kern_btf_facts {
+	long steal_from_rq; /* bytes from a CPU's struct rq to its kvm_steal_time; 0 = not known */
+	bool direct_reads;  /* the kernel has bpf_rdonly_cast */
+};
+/* What vmlinux's BTF says; nothing where it cannot be read. */
+void kern_read_btf(struct kern_btf_facts *ret_facts);
 /* CLOCK_MONOTONIC − sched_clock, exactly, from the kernel's own conversion. 0, -ENOTSUP. */
 int kern_clock_offset(int64_t *ret_offset_ns);
 

@@ -364,6 +364,7 @@ static int default_lags(struct kern_owner *o)
 
 static int load(struct kern_owner *o, const struct kern_config *c)
 {
+	struct kern_btf_facts facts;
 	struct sizes sizes = {};
 	int error = choose_sizes(o, c, &sizes);
 
@@ -378,7 +379,9 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	set_sizes(o->skel, &sizes);
 	o->skel->rodata->hidden_check = c->hidden_check;
 	o->skel->rodata->live_steal = c->live_steal;
-	o->skel->rodata->steal_from_rq = kern_steal_from_rq();
+	kern_read_btf(&facts);
+	o->skel->rodata->steal_from_rq = facts.steal_from_rq;
+	o->skel->rodata->direct_reads = facts.direct_reads && !c->no_direct_reads;
 	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
 	if ((error = set_pins(o)))
 		return error;
