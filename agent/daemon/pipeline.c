@@ -110,7 +110,8 @@ static int on_restored(void *user, uint64_t uid, const void *blob, size_t size)
 	struct restoring *r = user;
 	int err;
 
-	if (r->foreign)
+	/* over since, and its EXIT in a segment that is lost: no event of it will come */
+	if (r->foreign || !kern_view_has(r->p->config.view, uid))
 		return note_foreign(r->p, uid);
 	err = correlator_restore(r->correlator, uid, blob, size);
 	if (err != -EBADMSG && err != -EEXIST)
@@ -143,6 +144,8 @@ static int restore(struct pipeline *p)
 	struct correlator_config config = p->config.correlator;
 	struct restoring r = { .p = p };
 	struct ledger_meta meta = { 0 };
+	uint64_t sequence;
+	bool same_boot;
 	int err;
 
 	config.user = p;
@@ -155,30 +158,44 @@ static int restore(struct pipeline *p)
 		err = correlator_new(&config, &r.correlator);
 	if (err)
 		return err;
-	/* Whoever began these pins starts its uids anew: a state from before them is not theirs.
-	 * Once a commit of ours stands, all that is stored is ours. */
-	r.foreign = strcmp(meta.boot_id, config.boot_id) != 0 ||
-		    (!p->config.adopted && p->state.commits == 0);
+	/* New pins start their uids and their ring anew: a state from before is not theirs. */
+	same_boot = strcmp(meta.boot_id, config.boot_id) == 0;
+	r.foreign = !same_boot || meta.pins != kern_view_pins(p->config.view);
 	p->foreign_count = 0;
 	err = ledger_restore(p->ledger, &meta, on_restored, &r);
 	if (err) {
 		correlator_free(&r.correlator);
 		return err;
 	}
-	if (strcmp(meta.boot_id, config.boot_id) == 0)
-		correlator_set_sequence(r.correlator, meta.sequence);
+	sequence = ledger_lost_sequence(p->ledger, config.boot_id);
+	if (same_boot && meta.sequence > sequence)
+		sequence = meta.sequence;
+	correlator_set_sequence(r.correlator, sequence);
 	correlator_clean(r.correlator);
 	if (!p->restored_once && p->foreign_count > 0)
 		log_warning("%zu instances that an earlier agent left open are not there any more "
 			    "(%s): what they did after their last record is lost",
 			    p->foreign_count,
-			    r.damaged ? "their state is damaged" : "reboot, or pins removed");
+			    r.damaged	? "their state is damaged"
+			    : r.foreign ? "reboot, or pins removed"
+					: "a damaged segment was set aside");
 	p->restored_once = true;
 	correlator_free(&p->correlator);
 	p->correlator = r.correlator;
 	if (!r.foreign)
 		skip_committed(p, meta.ring_position);
 	return 0;
+}
+
+/* Kept as it is, under another name, whenever damage shows. */
+static void say_set_aside(struct pipeline *p)
+{
+	const char *notice = p->ledger ? ledger_notice(p->ledger) : NULL;
+
+	if (notice)
+		log_warning("%s: what it held is missing until it is recovered (sqlite3 NAME "
+			    ".recover); a new segment is begun",
+			    notice);
 }
 
 int pipeline_open(const struct pipeline_config *config, struct pipeline **ret_pipeline)
@@ -191,10 +208,9 @@ int pipeline_open(const struct pipeline_config *config, struct pipeline **ret_pi
 		return -ENOMEM;
 	p->config = *config;
 	err = ledger_open(&config->ledger, &p->ledger, &set_aside);
-	if (!err && set_aside)
-		log_warning("a damaged ledger segment was set aside: %s", ledger_error());
 	if (!err)
 		err = restore(p);
+	say_set_aside(p);
 	if (err) {
 		log_error("the ledger in %s cannot be used: %s", config->ledger.directory,
 			  err == -ENOMEM ? "out of memory" : ledger_error());
@@ -245,7 +261,8 @@ static int feed(struct pipeline *p, size_t count)
 static int store(struct pipeline *p)
 {
 	struct ledger_meta meta = { .sequence = correlator_sequence(p->correlator),
-				    .ring_position = kern_view_position(p->config.view) };
+				    .ring_position = kern_view_position(p->config.view),
+				    .pins = kern_view_pins(p->config.view) };
 	int err = ensure_begun(p);
 
 	memcpy(meta.boot_id, p->config.correlator.boot_id, sizeof(meta.boot_id));
@@ -355,10 +372,11 @@ static int step(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns, bo
 		return -EAGAIN;
 	p->now_realtime_ns = now_realtime_ns;
 	err = run_batch(p, now_ns, flush, &count);
-	if (err) {
+	if (err)
 		undo(p, err, now_ns);
+	say_set_aside(p);
+	if (err)
 		return err;
-	}
 	p->state.batches += count > 0;
 	if (p->state.degraded && p->state.commits > commits)
 		say_recovered(p);

@@ -30,7 +30,6 @@ struct pipeline_config {
 	int (*facts)(void *user, const char *function, struct function_facts *ret_facts);
 	void *facts_user;
 	struct kern_view *view; /* borrowed */
-	bool adopted;		/* the pins are an earlier agent's: its open instances live on */
 };
 
 struct pipeline_state {

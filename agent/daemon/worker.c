@@ -200,7 +200,7 @@ static int open_view(struct worker *w, bool *ret_adopted)
 	return 0;
 }
 
-static int open_pipeline(struct worker *w, bool adopted)
+static int open_pipeline(struct worker *w)
 {
 	const struct agent_config *config = w->config;
 	struct pipeline_config pipeline = {
@@ -210,7 +210,6 @@ static int open_pipeline(struct worker *w, bool adopted)
 		.facts = on_facts,
 		.facts_user = (void *)config,
 		.view = w->view,
-		.adopted = adopted,
 	};
 	struct correlator_config *c = &pipeline.correlator;
 	int err = read_boot_id(w->boot_id);
@@ -306,7 +305,7 @@ static int start(struct worker *w)
 	if (!err)
 		err = open_view(w, &adopted);
 	if (!err)
-		err = open_pipeline(w, adopted);
+		err = open_pipeline(w);
 	if (!err)
 		err = open_marks(w);
 	if (!err)

@@ -135,6 +135,11 @@ struct kern_request {
 enum { KERN_REQ_HELLO = 1 };
 int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request); /* 1, 0 = none */
 
+/* Identity of the pinned maps, unique within one boot: positions and instances are theirs. */
+uint64_t kern_view_pins(const struct kern_view *v);
+/* Is the instance still in the table? Not once its EXIT was committed. */
+bool kern_view_has(const struct kern_view *v, uint64_t uid);
+
 /* Bytes of the event ring in use (not committed), and its size. */
 void kern_view_ring(const struct kern_view *v, uint64_t *ret_used, uint64_t *ret_size);
 

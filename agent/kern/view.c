@@ -30,7 +30,7 @@ struct kern_view {
 	struct oncpu_total *totals;
 	uint64_t *counters;
 	size_t control_bytes, instances_bytes, totals_bytes, counters_bytes;
-	uint32_t max_instances, cpus;
+	uint32_t max_instances, cpus, pins;
 	struct gone *gone;
 	size_t gone_count, gone_room;
 };
@@ -46,6 +46,18 @@ static int map_entries(int fd, uint32_t *ret_entries, size_t *ret_bytes)
 	*ret_entries = info.max_entries;
 	*ret_bytes = ((size_t)info.max_entries * ((info.value_size + 7) & ~7u) + page - 1) &
 		     ~(size_t)(page - 1);
+	return 0;
+}
+
+/* The kernel counts map ids up, and one is enough for all that are pinned together. */
+static int read_identity(struct kern_view *v)
+{
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(v->fds[KERN_FD_EVENTS], &info, &length))
+		return -errno;
+	v->pins = info.id;
 	return 0;
 }
 
@@ -79,7 +91,8 @@ static int open_maps(struct kern_view *v)
 			       &bytes)))
 		return error;
 	v->cpus = entries / v->max_instances;
-	if ((error = map_entries(v->fds[KERN_FD_EVENTS], &bytes, &unused)) ||
+	if ((error = read_identity(v)) ||
+	    (error = map_entries(v->fds[KERN_FD_EVENTS], &bytes, &unused)) ||
 	    (error = ring_open(v->fds[KERN_FD_EVENTS], bytes, &v->events)) ||
 	    (error = map_entries(v->fds[KERN_FD_REQUESTS], &bytes, &unused)) ||
 	    (error = ring_open(v->fds[KERN_FD_REQUESTS], bytes, &v->requests)))
@@ -258,6 +271,19 @@ int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request
 uint64_t kern_view_counter(const struct kern_view *v, unsigned i)
 {
 	return i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
+}
+
+uint64_t kern_view_pins(const struct kern_view *v)
+{
+	return v->pins;
+}
+
+bool kern_view_has(const struct kern_view *v, uint64_t uid)
+{
+	uint64_t index = uid & ((1u << ONCPU_INSTANCE_BITS) - 1);
+
+	return index < v->max_instances && v->instances[index].uid == uid &&
+	       __atomic_load_n(&v->instances[index].state, __ATOMIC_ACQUIRE) != ONCPU_INSTANCE_FREE;
 }
 
 void kern_view_ring(const struct kern_view *v, uint64_t *ret_used, uint64_t *ret_size)

@@ -141,6 +141,19 @@ int names_boot(struct names *names, const struct names_statements *st, const cha
 int names_policy(struct names *names, const struct names_statements *st, const char *policy,
 		 uint32_t version, int64_t *ret_key);
 
+/* ---- mark.c: what outlives the loss of the newest segment ---- */
+struct ledger_mark {
+	char boot_id[RECORD_BOOT_LEN];
+	uint64_t sequence; /* no record of that boot has one beyond it */
+	char file[64];	   /* the segment of the last commit; "" = there was none */
+};
+void mark_read(int fd, struct ledger_mark *ret_mark); /* untouched where there is none */
+int mark_write(const char *directory, int fd, const struct ledger_mark *mark);
+bool mark_covers(const struct ledger_mark *mark, const char *boot_id, uint64_t sequence,
+		 const char *file);
+/* One that covers many records more. */
+struct ledger_mark mark_next(const char *boot_id, uint64_t sequence, const char *file);
+
 /* ---- restore.c ---- */
 /* Highest record sequences known to be stored for one boot. */
 struct ledger_floor {
@@ -154,7 +167,12 @@ int restore_read_meta(sqlite3 *db, struct ledger_meta *ret_meta, struct ledger_f
 /* ---- read.c ---- */
 struct ledger_reader {
 	char *directory;
+	char cause[400], damage[512]; /* of the first damaged segment met; and as it is told */
+	char damaged[8][64];	      /* the first of them: several passes may meet one again */
+	unsigned damaged_count;
 };
+/* After an error of a segment's own (not a visitor's): 0 if it is damage, which is noted. */
+int reader_pass_over(struct ledger_reader *reader, const char *file, int error);
 /* The key of a function's name in a segment; *ret_key is -1 when the segment has none. */
 int read_function_key(sqlite3 *db, const char *function, int64_t *ret_key);
 
@@ -194,7 +212,10 @@ struct ledger {
 
 	/* Where the last complete transaction is, if not in db: for ledger_restore. "" = nowhere.
 	 */
-	char restore_path[PATH_MAX];
+	char restore_file[64];
+	struct ledger_mark mark;   /* as it stands in ledger.lock */
+	char notice[512];	   /* segments set aside */
+	bool noticed;		   /* told already */
 	struct ledger_floor floor; /* in segments before this one: records up to here are ignored */
 	struct ledger_floor stored;  /* committed anywhere */
 	struct ledger_floor pending; /* and in this transaction */
@@ -206,7 +227,13 @@ struct ledger {
 /* Closes the segment being written, if any, and begins that of `hour`. After a failure
  * the old one is still open, or none is. */
 int ledger_begin_segment(struct ledger *l, int64_t hour);
-/* The segment turned out damaged while it was written: sets it aside; none is open afterwards. */
+/* The segment turned out damaged while it was used: sets it aside; none is open afterwards, and the
+ * one before it is what there is to restore from. */
 int ledger_leave_corrupt(struct ledger *l);
+int ledger_leave_older(struct ledger *l); /* likewise of that one */
+/* Sets a damaged segment aside and remembers to tell. */
+int ledger_set_aside(struct ledger *l, const char *file);
+/* Finds restore_file below the segment being written; damaged ones are set aside on the way. */
+int ledger_find_older(struct ledger *l);
 
 #endif

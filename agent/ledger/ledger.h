@@ -30,7 +30,7 @@ const char *ledger_error(void);
 
 /*
  * Opens (or creates) the newest segment for writing. A corrupt segment is renamed to
- * NAME.corrupt-<n> and kept, a fresh one is begun; *ret_set_aside says so.
+ * NAME.corrupt-<n> and kept, a fresh one is begun; *ret_set_aside says so, ledger_notice which.
  * 0, -EACCES, -ENOSPC, -EIO, -EPROTO (a schema newer than this program), -EBUSY (another writer).
  */
 int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger,
@@ -39,15 +39,23 @@ void ledger_close(struct ledger **ledger);
 
 /* What the last commit left: state to restore, and meta. Visits each open instance's blob.
  * A ledger without any commit gives a meta of zeros. What `visit` returns but 0 ends it and is
- * returned. */
+ * returned. Damage found here sets the segment aside and begins again with the one before: a first
+ * pass that keeps nothing of its visits shows whether there is any. */
 struct ledger_meta {
 	char boot_id[RECORD_BOOT_LEN];
 	uint64_t sequence;	/* last record sequence given */
 	uint64_t ring_position; /* consumer position committed with it */
+	uint64_t pins; /* whose position, and whose instances: identity of the kernel side */
 };
 int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta,
 		   int (*visit)(void *user, uint64_t uid, const void *blob, size_t size),
 		   void *user);
+
+/* Sequences of this boot up to here may be those of records in a segment that is lost, newer than
+ * what ledger_restore gives: they must not be given again. 0 = there are none. */
+uint64_t ledger_lost_sequence(const struct ledger *l, const char *boot_id);
+/* What was set aside since the last call, for one log line. NULL = nothing. */
+const char *ledger_notice(struct ledger *l);
 
 /* One batch = one transaction. begin picks the segment by now_realtime_ns; needs_snapshot says that
  * a new segment was begun and that every open instance's state must be put, not the dirty ones
@@ -84,6 +92,9 @@ struct ledger_reader;
 int ledger_reader_open(const char *directory,
 		       struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */
 void ledger_reader_close(struct ledger_reader **reader);
+/* A segment that is damaged keeps none of the others from being read: what is behind its damage is
+ * left out, and this says which and why, for one warning. NULL = all is whole so far. */
+const char *ledger_reader_damage(const struct ledger_reader *r);
 int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *query,
 			    ledger_invocation_fn visit, void *user);
 int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query,

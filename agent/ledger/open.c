@@ -29,8 +29,8 @@ static const char *const statement_sql[ST_COUNT] = {
 	[ST_STATE_PUT] = "INSERT OR REPLACE INTO state(uid,blob) VALUES(?1,?2)",
 	[ST_STATE_DELETE] = "DELETE FROM state WHERE uid=?1",
 	[ST_META] = "INSERT OR REPLACE INTO meta(one,boot_id,sequence,ring_position,"
-		    "committed_realtime_ns,floor_boot_id,floor_invocation,floor_instance) "
-		    "VALUES(1,?1,?2,?3,?4,?5,?6,?7)",
+		    "pins,committed_realtime_ns,floor_boot_id,floor_invocation,floor_instance) "
+		    "VALUES(1,?1,?2,?3,?4,?5,?6,?7,?8)",
 	[ST_ROLLUP_BILLED] = ROLLUP_BILLED_SQL,
 };
 
@@ -117,8 +117,8 @@ static void drop(struct ledger *l)
 
 static int read_older(struct ledger *l, const struct segment_file *file, bool *ret_complete)
 {
+	struct ledger_floor stored, floor;
 	struct ledger_meta meta;
-	struct ledger_floor floor;
 	char path[PATH_MAX];
 	sqlite3 *db = NULL;
 	int r = path_join(path, sizeof(path), l->directory, file->file);
@@ -127,10 +127,52 @@ static int read_older(struct ledger *l, const struct segment_file *file, bool *r
 	if (r == 0)
 		r = database_open_read(path, &db);
 	if (r == 0 && db)
-		r = restore_read_meta(db, &meta, &l->stored, &floor, ret_complete);
+		r = restore_read_meta(db, &meta, &stored, &floor, ret_complete);
 	sqlite3_close(db);
-	if (r == 0 && *ret_complete)
-		snprintf(l->restore_path, sizeof(l->restore_path), "%s", path);
+	if (r < 0 || !*ret_complete)
+		return r;
+	snprintf(l->restore_file, sizeof(l->restore_file), "%s", file->file);
+	if (!l->stored.boot_id[0]) /* or more is known from a segment left since */
+		l->stored = stored;
+	return 0;
+}
+
+int ledger_set_aside(struct ledger *l, const char *file)
+{
+	size_t used = l->noticed ? 0 : strlen(l->notice);
+	int r = segment_set_aside(l->directory, file);
+
+	if (r < 0)
+		return r;
+	snprintf(l->notice + used, sizeof(l->notice) - used, "%s%s", used ? "; " : "",
+		 ledger_error());
+	l->noticed = false;
+	return 0;
+}
+
+const char *ledger_notice(struct ledger *l)
+{
+	if (!l->notice[0] || l->noticed)
+		return NULL;
+	l->noticed = true;
+	return l->notice;
+}
+
+int ledger_find_older(struct ledger *l)
+{
+	_cleanup_free_ struct segment_file *files = NULL;
+	bool complete = false;
+	size_t count = 0;
+	int r = segment_list(l->directory, false, &files, &count);
+
+	l->restore_file[0] = '\0';
+	for (size_t i = count; r == 0 && i-- > 0 && !complete;) {
+		if (l->db && segment_compare(&files[i].name, &l->name) >= 0)
+			continue;
+		r = read_older(l, &files[i], &complete);
+		if (r == -EUCLEAN)
+			r = ledger_set_aside(l, files[i].file);
+	}
 	return r;
 }
 
@@ -153,35 +195,28 @@ static int open_newest(struct ledger *l, const struct segment_file *file)
 	return r;
 }
 
-/* Newest first: the one to write, then, while none is complete, the one to restore from. */
-static int open_segments(struct ledger *l, const struct segment_file *files, size_t count,
-			 bool *ret_set_aside)
+/* The newest sound one is written on; without a complete transaction in it, an older one is read.
+ */
+static int open_segments(struct ledger *l, const struct segment_file *files, size_t count)
 {
-	bool complete = false;
+	int r = 0;
 
-	for (size_t i = count; i-- > 0 && !complete;) {
-		bool newest = !l->db;
-		int r = newest ? open_newest(l, &files[i]) : read_older(l, &files[i], &complete);
-
-		if (r == -EUCLEAN) {
-			r = segment_set_aside(l->directory, files[i].file);
-			*ret_set_aside = true;
-		}
-		if (r < 0)
-			return r;
-		if (newest && l->db)
-			complete = l->complete;
+	for (size_t i = count; r == 0 && i-- > 0 && !l->db;) {
+		r = open_newest(l, &files[i]);
+		if (r == -EUCLEAN)
+			r = ledger_set_aside(l, files[i].file);
 	}
-	if (!l->complete)
-		l->floor = l->stored;
-	return 0;
+	if (r < 0 || l->complete)
+		return r;
+	r = ledger_find_older(l);
+	l->floor = l->stored;
+	return r;
 }
 
 int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, bool *ret_set_aside)
 {
 	_cleanup_free_ struct segment_file *files = NULL;
 	struct ledger *l = calloc(1, sizeof(*l));
-	bool set_aside = false;
 	size_t count = 0;
 	int r = -ENOMEM;
 
@@ -197,14 +232,16 @@ int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, 
 		r = take_lock(l->directory, &l->lock_fd);
 	if (r == 0)
 		r = segment_list(l->directory, false, &files, &count);
-	if (r == 0)
-		r = open_segments(l, files, count, &set_aside);
+	if (r == 0) {
+		mark_read(l->lock_fd, &l->mark);
+		r = open_segments(l, files, count);
+	}
 	if (r < 0) {
 		ledger_close(&l);
 		return ledger_edge(r);
 	}
 	*ret_ledger = l;
-	*ret_set_aside = set_aside;
+	*ret_set_aside = l->notice[0] != '\0';
 	return 0;
 }
 
@@ -267,7 +304,7 @@ int ledger_begin_segment(struct ledger *l, int64_t hour)
 	if (r < 0)
 		return r;
 	if (l->complete)
-		snprintf(l->restore_path, sizeof(l->restore_path), "%s", l->path);
+		segment_format(&l->name, l->restore_file, sizeof(l->restore_file));
 	finalize_all(l);
 	database_seal(&l->db);
 	l->floor = l->stored;
@@ -280,9 +317,18 @@ int ledger_begin_segment(struct ledger *l, int64_t hour)
 int ledger_leave_corrupt(struct ledger *l)
 {
 	char file[64];
+	int r;
 
 	segment_format(&l->name, file, sizeof(file));
 	drop(l);
 	l->corrupt = false;
-	return segment_set_aside(l->directory, file);
+	r = ledger_set_aside(l, file);
+	return r < 0 ? r : ledger_find_older(l);
+}
+
+int ledger_leave_older(struct ledger *l)
+{
+	int r = ledger_set_aside(l, l->restore_file);
+
+	return r < 0 ? r : ledger_find_older(l);
 }

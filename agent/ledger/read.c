@@ -25,6 +25,7 @@ struct scan {
 	ledger_invocation_fn visit_invocation;
 	ledger_instance_fn visit_instance;
 	void *user;
+	bool refused;		      /* by the visitor: the error is its own */
 	struct row_policies policies; /* of the segment being read */
 };
 
@@ -69,6 +70,37 @@ void ledger_reader_close(struct ledger_reader **reader)
 	free((*reader)->directory);
 	free(*reader);
 	*reader = NULL;
+}
+
+static bool met_before(const struct ledger_reader *reader, const char *file)
+{
+	for (unsigned i = 0; i < reader->damaged_count && i < 8; i++)
+		if (strcmp(reader->damaged[i], file) == 0)
+			return true;
+	return false;
+}
+
+int reader_pass_over(struct ledger_reader *reader, const char *file, int error)
+{
+	unsigned count = reader->damaged_count;
+
+	if (error != -EUCLEAN && error != -EIO)
+		return error;
+	if (met_before(reader, file))
+		return 0;
+	if (count == 0)
+		snprintf(reader->cause, sizeof(reader->cause), "%s", ledger_error());
+	if (count < 8)
+		snprintf(reader->damaged[count], sizeof(reader->damaged[count]), "%s", file);
+	reader->damaged_count = ++count;
+	snprintf(reader->damage, sizeof(reader->damage), "%s; %s left out from the damage on",
+		 reader->cause, count == 1 ? "it is" : "it and some more are");
+	return 0;
+}
+
+const char *ledger_reader_damage(const struct ledger_reader *r)
+{
+	return r->damaged_count ? r->damage : NULL;
 }
 
 static int fail_step(sqlite3 *db, int rc)
@@ -272,6 +304,7 @@ static int stream(struct scan *scan, const struct part *part)
 		r = prepare_part(scan, part, select, false, &st);
 	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
 		r = scan->visit(scan, st);
+	scan->refused = rc == SQLITE_ROW && r != 0;
 	if (r == 0 && rc != SQLITE_DONE)
 		r = fail_step(part->db, rc);
 	sqlite3_finalize(st);
@@ -284,8 +317,8 @@ struct cut {
 };
 
 /* First pass of `last`: from the newest segment back until N rows are found. */
-static int plan_last(const struct ledger_reader *reader, const struct segment_file *files,
-		     size_t count, struct scan *scan, struct cut *cuts)
+static int plan_last(struct ledger_reader *reader, const struct segment_file *files, size_t count,
+		     struct scan *scan, struct cut *cuts)
 {
 	uint64_t missing = scan->query->last;
 
@@ -293,13 +326,12 @@ static int plan_last(const struct ledger_reader *reader, const struct segment_fi
 		struct part part;
 		int r = part_open(reader->directory, &files[i], scan, &part);
 
-		if (r < 0)
-			return r;
-		if (!part.db)
-			continue;
-		part.limit = missing > INT64_MAX ? INT64_MAX : (int64_t)missing;
-		r = count_newest(scan, &part, &cuts[i].count);
-		sqlite3_close(part.db);
+		if (r == 0 && part.db) {
+			part.limit = missing > INT64_MAX ? INT64_MAX : (int64_t)missing;
+			r = count_newest(scan, &part, &cuts[i].count);
+			sqlite3_close(part.db);
+		}
+		r = reader_pass_over(reader, files[i].file, r);
 		if (r < 0)
 			return r;
 		cuts[i].end = part.cut_end;
@@ -309,7 +341,7 @@ static int plan_last(const struct ledger_reader *reader, const struct segment_fi
 	return 0;
 }
 
-static int stream_segment(const struct ledger_reader *reader, const struct segment_file *file,
+static int stream_segment(struct ledger_reader *reader, const struct segment_file *file,
 			  struct scan *scan, const struct cut *cut)
 {
 	struct part part;
@@ -319,7 +351,7 @@ static int stream_segment(const struct ledger_reader *reader, const struct segme
 		return 0;
 	r = part_open(reader->directory, file, scan, &part);
 	if (r < 0 || !part.db)
-		return r;
+		return reader_pass_over(reader, file->file, r);
 	if (cut) {
 		if (scan->kind == KIND_INVOCATION && scan->query->function)
 			part.cut_end = cut->end;
@@ -328,10 +360,10 @@ static int stream_segment(const struct ledger_reader *reader, const struct segme
 	}
 	r = stream(scan, &part);
 	sqlite3_close(part.db);
-	return r;
+	return scan->refused ? r : reader_pass_over(reader, file->file, r);
 }
 
-static int scan_all(const struct ledger_reader *reader, struct scan *scan)
+static int scan_all(struct ledger_reader *reader, struct scan *scan)
 {
 	_cleanup_free_ struct segment_file *files = NULL;
 	_cleanup_free_ struct cut *cuts = NULL;

@@ -66,7 +66,7 @@ int restore_read_meta(sqlite3 *db, struct ledger_meta *ret_meta, struct ledger_f
 	struct ledger_floor floor = { 0 };
 	sqlite3_stmt *st = NULL;
 	int rc, r = database_prepare(db,
-				     "SELECT boot_id,sequence,ring_position,floor_boot_id,"
+				     "SELECT boot_id,sequence,ring_position,pins,floor_boot_id,"
 				     "floor_invocation,floor_instance FROM meta",
 				     &st);
 
@@ -77,9 +77,10 @@ int restore_read_meta(sqlite3 *db, struct ledger_meta *ret_meta, struct ledger_f
 		copy_text(st, 0, meta.boot_id, sizeof(meta.boot_id));
 		meta.sequence = (uint64_t)sqlite3_column_int64(st, 1);
 		meta.ring_position = (uint64_t)sqlite3_column_int64(st, 2);
-		copy_text(st, 3, floor.boot_id, sizeof(floor.boot_id));
-		floor.invocation = (uint64_t)sqlite3_column_int64(st, 4);
-		floor.instance = (uint64_t)sqlite3_column_int64(st, 5);
+		meta.pins = (uint64_t)sqlite3_column_int64(st, 3);
+		copy_text(st, 4, floor.boot_id, sizeof(floor.boot_id));
+		floor.invocation = (uint64_t)sqlite3_column_int64(st, 5);
+		floor.instance = (uint64_t)sqlite3_column_int64(st, 6);
 	} else if (rc != SQLITE_DONE) {
 		r = ledger_fail_db(db, rc, "cannot read", sqlite3_db_filename(db, NULL));
 	}
@@ -98,49 +99,82 @@ int restore_read_meta(sqlite3 *db, struct ledger_meta *ret_meta, struct ledger_f
 	return 0;
 }
 
-static int visit_state(sqlite3 *db,
-		       int (*visit)(void *user, uint64_t uid, const void *blob, size_t size),
-		       void *user)
+typedef int (*state_fn)(void *user, uint64_t uid, const void *blob, size_t size);
+
+/* A visitor's answer goes to *ret_visited and is no error here. */
+static int visit_state(sqlite3 *db, state_fn visit, void *user, int *ret_visited)
 {
 	sqlite3_stmt *st = NULL;
 	int r = database_prepare(db, "SELECT uid,blob FROM state ORDER BY uid", &st), rc;
 
 	if (r < 0)
 		return r;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && r == 0) {
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && *ret_visited == 0) {
 		const void *blob = sqlite3_column_blob(st, 1);
 
-		r = visit(user, (uint64_t)sqlite3_column_int64(st, 0), blob,
-			  (size_t)sqlite3_column_bytes(st, 1));
+		*ret_visited = visit(user, (uint64_t)sqlite3_column_int64(st, 0), blob,
+				     (size_t)sqlite3_column_bytes(st, 1));
 	}
-	if (r == 0 && rc != SQLITE_DONE)
+	if (*ret_visited == 0 && rc != SQLITE_DONE)
 		r = ledger_fail_db(db, rc, "cannot read", sqlite3_db_filename(db, NULL));
 	sqlite3_finalize(st);
 	return r;
 }
 
-int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta,
-		   int (*visit)(void *user, uint64_t uid, const void *blob, size_t size),
-		   void *user)
+/* From one segment; likewise. */
+static int restore_from(sqlite3 *db, struct ledger_meta *ret_meta, state_fn visit, void *user,
+			int *ret_visited)
 {
 	struct ledger_floor stored, floor;
-	struct ledger_meta meta = { 0 };
-	sqlite3 *db = l->db;
 	bool complete = false;
-	int r = 0;
+	int r = restore_read_meta(db, ret_meta, &stored, &floor, &complete);
 
-	if (!l->complete) {
-		db = NULL;
-		if (l->restore_path[0])
-			r = database_open_read(l->restore_path, &db);
-	}
-	if (r == 0 && db)
-		r = restore_read_meta(db, &meta, &stored, &floor, &complete);
 	if (r == 0 && complete && visit)
-		r = visit_state(db, visit, user);
-	if (db != l->db)
-		sqlite3_close(db);
-	if (r == 0)
+		r = visit_state(db, visit, user, ret_visited);
+	return r;
+}
+
+int ledger_restore(struct ledger *l, struct ledger_meta *ret_meta, state_fn visit, void *user)
+{
+	struct ledger_meta meta;
+	char path[PATH_MAX];
+	int visited, r;
+
+	do {
+		sqlite3 *db = l->complete ? l->db : NULL;
+
+		memset(&meta, 0, sizeof(meta));
+		visited = r = 0;
+		if (!db && l->restore_file[0]) {
+			r = path_join(path, sizeof(path), l->directory, l->restore_file);
+			if (r == 0)
+				r = database_open_read(path, &db);
+		}
+		if (r == 0 && db)
+			r = restore_from(db, &meta, visit, user, &visited);
+		if (!l->complete)
+			sqlite3_close(db);
+		if (r != -EUCLEAN)
+			break;
+		/* what was in it is kept aside; the one before it is the best that is left */
+		r = l->complete ? ledger_leave_corrupt(l) : ledger_leave_older(l);
+	} while (r == 0);
+	if (r < 0)
+		return ledger_edge(r);
+	if (visited == 0)
 		*ret_meta = meta;
-	return ledger_edge(r);
+	return visited;
+}
+
+uint64_t ledger_lost_sequence(const struct ledger *l, const char *boot_id)
+{
+	char file[64];
+
+	if (l->complete)
+		segment_format(&l->name, file, sizeof(file));
+	else
+		snprintf(file, sizeof(file), "%s", l->restore_file);
+	return strcmp(l->mark.boot_id, boot_id) == 0 && strcmp(l->mark.file, file) != 0
+		       ? l->mark.sequence
+		       : 0;
 }

@@ -21,7 +21,8 @@
  * state		open instances, one blob each (agent/core's own format)
  * meta			one row; what the last transaction left. A segment without it never had its
  *			first, full transaction: the segment before it is the one to restore from.
- *			floor_*: records of that boot up to these sequences are in older segments
+ *			floor_*: records of that boot up to these sequences are in older segments;
+ *			pins: the kernel side (in that boot) whose ring_position and state it is
  */
 #include <errno.h>
 #include <stdio.h>
@@ -99,7 +100,7 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 						 "CREATE TABLE meta(one INTEGER PRIMARY KEY "
 						 "CHECK(one=1),boot_id TEXT NOT NULL,"
 						 "sequence INTEGER NOT NULL,ring_position INTEGER "
-						 "NOT NULL,"
+						 "NOT NULL,pins INTEGER NOT NULL,"
 						 "committed_realtime_ns INTEGER NOT "
 						 "NULL,floor_boot_id TEXT NOT NULL,"
 						 "floor_invocation INTEGER NOT NULL,floor_instance "

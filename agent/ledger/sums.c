@@ -220,8 +220,8 @@ static int sum_segment(sqlite3 *db, const char *function, int64_t from, int64_t 
 	return r;
 }
 
-static int sum_minutes(const struct ledger_reader *reader, const char *function, int64_t from,
-		       int64_t to, struct sums *sums)
+static int sum_minutes(struct ledger_reader *reader, const char *function, int64_t from, int64_t to,
+		       struct sums *sums)
 {
 	_cleanup_free_ struct segment_file *files = NULL;
 	size_t count = 0;
@@ -237,6 +237,7 @@ static int sum_minutes(const struct ledger_reader *reader, const char *function,
 		if (r == 0 && db)
 			r = sum_segment(db, function, from, to, sums);
 		sqlite3_close(db);
+		r = reader_pass_over(reader, files[i].file, r);
 	}
 	return r;
 }

@@ -214,15 +214,43 @@ static int put_meta(struct ledger *l, const struct ledger_meta *meta)
 	sqlite3_bind_text(st, 1, meta->boot_id, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, (int64_t)meta->sequence);
 	sqlite3_bind_int64(st, 3, (int64_t)meta->ring_position);
-	sqlite3_bind_int64(st, 4, l->now_ns);
-	sqlite3_bind_text(st, 5, l->floor.boot_id, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 6, (int64_t)l->floor.invocation);
-	sqlite3_bind_int64(st, 7, (int64_t)l->floor.instance);
+	sqlite3_bind_int64(st, 4, (int64_t)meta->pins);
+	sqlite3_bind_int64(st, 5, l->now_ns);
+	sqlite3_bind_text(st, 6, l->floor.boot_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 7, (int64_t)l->floor.invocation);
+	sqlite3_bind_int64(st, 8, (int64_t)l->floor.instance);
 	return run(l, ST_META, "cannot write meta in");
+}
+
+/* Before the commit, so that no record is ever stored beyond what the mark says. */
+static int move_mark(struct ledger *l, const struct ledger_meta *meta)
+{
+	struct ledger_mark next;
+	char file[64];
+	int r;
+
+	segment_format(&l->name, file, sizeof(file));
+	if (mark_covers(&l->mark, meta->boot_id, meta->sequence, file))
+		return 0;
+	next = mark_next(meta->boot_id, meta->sequence, file);
+	r = mark_write(l->directory, l->lock_fd, &next);
+	if (r == 0)
+		l->mark = next;
+	return r;
+}
+
+/* Nothing was stored: or each failure would use sequences up. */
+static void take_mark_back(struct ledger *l, const struct ledger_mark *before)
+{
+	if (memcmp(&l->mark, before, sizeof(*before)) == 0)
+		return;
+	l->mark = *before;
+	mark_write(l->directory, l->lock_fd, before);
 }
 
 int ledger_commit(struct ledger *l, const struct ledger_meta *meta)
 {
+	struct ledger_mark before = l->mark;
 	int r = check_put(l, 0), rc;
 
 	if (!l->in_transaction)
@@ -232,10 +260,14 @@ int ledger_commit(struct ledger *l, const struct ledger_meta *meta)
 				  l->statements[ST_ROLLUP_BILLED]);
 		r = rc ? fail_transaction(l, rc, "cannot write the roll-up in") : put_meta(l, meta);
 	}
+	if (r == 0)
+		r = move_mark(l, meta);
 	if (r == 0) {
 		rc = sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL);
-		if (rc)
+		if (rc) {
+			take_mark_back(l, &before);
 			r = fail_transaction(l, rc, "cannot commit to");
+		}
 	}
 	if (r < 0) {
 		ledger_rollback(l);

@@ -13,9 +13,11 @@ struct kern_view {
 	struct oncpu_event events[FAKE_KERN_MAX];
 	size_t produced, position, committed;
 	unsigned commits, rewinds;
+	uint64_t forgotten;
 };
 
 static struct kern_view the_view;
+static uint64_t pins = 1;
 
 struct kern_view *fake_kern_reset(void)
 {
@@ -27,6 +29,27 @@ void fake_kern_push(const struct oncpu_event *event)
 {
 	if (the_view.produced < FAKE_KERN_MAX)
 		the_view.events[the_view.produced++] = *event;
+}
+
+void fake_kern_new_pins(void)
+{
+	pins++;
+}
+
+void fake_kern_forget(uint64_t uid)
+{
+	the_view.forgotten = uid;
+}
+
+uint64_t kern_view_pins(const struct kern_view *v)
+{
+	(void)v;
+	return pins;
+}
+
+bool kern_view_has(const struct kern_view *v, uint64_t uid)
+{
+	return uid != v->forgotten;
 }
 
 size_t fake_kern_committed(void)

@@ -9,6 +9,8 @@
 
 struct kern_view *fake_kern_reset(void); /* an empty ring; the view is static */
 void fake_kern_push(const struct oncpu_event *event);
+void fake_kern_new_pins(void);	     /* others than those before */
+void fake_kern_forget(uint64_t uid); /* the instance is no longer in the table */
 size_t fake_kern_committed(void);
 unsigned fake_kern_rewinds(void);
 

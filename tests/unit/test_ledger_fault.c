@@ -118,12 +118,9 @@ static void test_ledger_spoilt_page(void **state)
 	check_set_aside(state, SEGMENT ".corrupt-1");
 }
 
-/* The names of what was set aside do not collide; a reader of a damaged segment is told. */
+/* The names of what was set aside do not collide. */
 static void test_ledger_damaged_twice(void **state)
 {
-	struct ledger_reader *reader = NULL;
-	struct ledger_query all = { 0 };
-	struct collected c = { 0 };
 	char path[PATH_MAX];
 
 	fill_two_hours(state);
@@ -131,12 +128,164 @@ static void test_ledger_damaged_twice(void **state)
 	fclose(fopen(path, "w"));
 	path_of(path, state, SEGMENT);
 	spoil(path, 0, 100);
-	assert_int_equal(ledger_reader_open(*state, &reader), 0);
-	assert_int_equal(ledger_read_invocations(reader, &all, collect, &c), -EIO);
-	assert_non_null(strstr(ledger_error(), SEGMENT));
-	free(c.records);
-	ledger_reader_close(&reader);
 	check_set_aside(state, SEGMENT ".corrupt-2");
+}
+
+static void expect_passed_over(void **state, const struct ledger_query *query, uint64_t first,
+			       uint64_t last, const char *damaged)
+{
+	struct ledger_reader *reader = NULL;
+	struct collected c = { 0 };
+
+	assert_int_equal(ledger_reader_open(*state, &reader), 0);
+	assert_int_equal(ledger_read_invocations(reader, query, collect, &c), 0);
+	assert_non_null(ledger_reader_damage(reader));
+	assert_non_null(strstr(ledger_reader_damage(reader), damaged));
+	ledger_reader_close(&reader);
+	assert_true(c.count > last - first);
+	for (uint64_t i = 0; i <= last - first; i++)
+		assert_int_equal(c.records[c.count - 1 - i].sequence, last - i);
+	free(c.records);
+}
+
+static int refuse_record(void *user, const struct invocation_record *record)
+{
+	(void)user, (void)record;
+	return -EIO;
+}
+
+/* An older segment is damaged: the others are served, in every kind of query, and it is named. */
+static void test_ledger_reads_past_damage(void **state)
+{
+	struct ledger_query all = { 0 }, last = { .last = 20 }, of_f = { .function = "f" };
+	struct ledger_reader *reader = NULL;
+	uint64_t count = 0;
+	char path[PATH_MAX];
+	struct ledger *l;
+
+	fill_two_hours(state);
+	l = open_ledger(*state, NULL);
+	assert_int_equal(commit_records(l, T0 + NS_PER_HOUR, 2001, 2010, "f"), 0);
+	ledger_close(&l);
+	path_of(path, state, SEGMENT);
+	spoil(path, 0, 100); /* not a database any more */
+	expect_passed_over(state, &all, 2001, 2010, SEGMENT);
+	expect_passed_over(state, &last, 2001, 2010, SEGMENT);
+	assert_int_equal(ledger_reader_open(*state, &reader), 0);
+	assert_null(ledger_reader_damage(reader));
+	assert_int_equal(ledger_read_sums(reader, &all, add_count, &count), 0);
+	assert_int_equal(count, 20);
+	assert_non_null(strstr(ledger_reader_damage(reader), SEGMENT));
+	/* what the visitor says is not damage */
+	assert_int_equal(ledger_read_invocations(reader, &all, refuse_record, NULL), -EIO);
+	ledger_reader_close(&reader);
+	/* the writer does not care */
+	l = open_ledger(*state, NULL);
+	assert_null(ledger_notice(l));
+	ledger_close(&l);
+	expect_passed_over(state, &of_f, 2001, 2010, SEGMENT);
+}
+
+/* Damage in the middle: what stands before it may be served, too. */
+static void test_ledger_reads_up_to_damage(void **state)
+{
+	struct ledger_query all = { 0 };
+	char path[PATH_MAX];
+	struct ledger *l;
+
+	fill_two_hours(state);
+	l = open_ledger(*state, NULL);
+	assert_int_equal(commit_records(l, T0 + NS_PER_HOUR, 2001, 2010, "f"), 0);
+	ledger_close(&l);
+	path_of(path, state, SEGMENT);
+	for (int page = 40; page < 100; page++)
+		spoil(path, page * 4096, 4096);
+	expect_passed_over(state, &all, 2001, 2010, SEGMENT);
+}
+
+/* ---- what a lost segment must not take along ---- */
+
+static void expect_lost(void **state, const char *boot, uint64_t at_least)
+{
+	struct ledger *l = open_ledger(*state, NULL);
+	uint64_t lost = ledger_lost_sequence(l, boot);
+
+	assert_true(at_least ? lost >= at_least : lost == 0);
+	ledger_close(&l);
+}
+
+/* Sequences that were given in a segment that is lost are not given again. */
+static void test_ledger_lost_sequences(void **state)
+{
+	char path[PATH_MAX];
+	struct ledger *l;
+
+	expect_lost(state, BOOT, 0);
+	fill_two_hours(state);
+	expect_lost(state, BOOT, 0);
+	path_of(path, state, SEGMENT);
+	spoil(path, 0, 100);
+	expect_lost(state, BOOT, 2000);
+	expect_lost(state, BOOT, 2000); /* also a second time, before anything is committed */
+	expect_lost(state, "another boot's", 0);
+	l = open_ledger(*state, NULL);
+	assert_int_equal(commit_records(l, T0, 5000000, 5000010, "f"), 0);
+	assert_int_equal(ledger_lost_sequence(l, BOOT), 0);
+	ledger_close(&l);
+	expect_lost(state, BOOT, 0);
+	path_of(path, state, "ledger-20260131T12.1.db"); /* lost by hand */
+	assert_int_equal(unlink(path), 0);
+	expect_lost(state, BOOT, 5000010);
+}
+
+static int refuse_commit(void *user)
+{
+	(void)user;
+	return 1;
+}
+
+/* Commits that fail use no sequences up; a segment whose first one failed is not a lost one. */
+static void test_ledger_failed_commits_lose_no_sequences(void **state)
+{
+	struct ledger_meta meta = { .boot_id = BOOT, .sequence = 11 };
+	struct ledger *l = open_ledger(*state, NULL);
+	bool snapshot;
+
+	assert_int_equal(commit_records(l, T0 - NS_PER_HOUR, 1, 10, "f"), 0);
+	assert_int_equal(ledger_begin(l, T0, &snapshot), 0);
+	/* as a full disk would: the statement is ready, the commit is not possible */
+	sqlite3_commit_hook(l->db, refuse_commit, NULL);
+	assert_true(ledger_commit(l, &meta) < 0);
+	assert_int_equal(ledger_lost_sequence(l, BOOT), 0);
+	ledger_close(&l);
+	expect_lost(state, BOOT, 0);
+}
+
+/* Damage that shows when the state is read: aside with it, and on with the hour before. */
+static void test_ledger_damage_found_by_restore(void **state)
+{
+	struct ledger_meta meta;
+	char path[PATH_MAX];
+	struct ledger *l;
+
+	fill_two_hours(state);
+	l = open_ledger(*state, NULL);
+	assert_null(ledger_notice(l));
+	path_of(path, state, SEGMENT);
+	for (int page = 1; page < 60; page++)
+		spoil(path, page * 4096, 4096);
+	sqlite3_db_release_memory(l->db);
+	assert_int_equal(ledger_restore(l, &meta, NULL, NULL), 0);
+	assert_int_equal(meta.sequence, 10);
+	assert_non_null(strstr(ledger_notice(l), SEGMENT ".corrupt-1"));
+	assert_null(ledger_notice(l));
+	assert_true(ledger_lost_sequence(l, BOOT) >= 2000);
+	assert_int_equal(commit_records(l, T0, 3000000, 3000009, "f"), 0);
+	assert_int_equal(ledger_restore(l, &meta, NULL, NULL), 0);
+	assert_int_equal(meta.sequence, 3000009);
+	ledger_close(&l);
+	path_of(path, state, SEGMENT ".corrupt-1");
+	assert_int_equal(access(path, F_OK), 0);
 }
 
 /* Damage that shows only while writing: the transaction fails, the next begin starts afresh. */
@@ -535,6 +684,11 @@ int main(void)
 		TEST(test_ledger_cut_to_a_stub),
 		TEST(test_ledger_spoilt_page),
 		TEST(test_ledger_damaged_twice),
+		TEST(test_ledger_reads_past_damage),
+		TEST(test_ledger_reads_up_to_damage),
+		TEST(test_ledger_lost_sequences),
+		TEST(test_ledger_failed_commits_lose_no_sequences),
+		TEST(test_ledger_damage_found_by_restore),
 		TEST(test_ledger_damage_while_writing),
 		TEST(test_ledger_newer_schema_is_refused),
 		TEST(test_schema_migrations),

@@ -33,11 +33,10 @@ struct world {
 	uint64_t now_ns;
 };
 
-static void open_world(struct world *w, const char *boot, bool adopted)
+static void open_world(struct world *w, const char *boot)
 {
 	struct pipeline_config config = { .ledger = { .directory = w->directory },
-					  .view = w->view,
-					  .adopted = adopted };
+					  .view = w->view };
 
 	snprintf(config.correlator.host, sizeof(config.correlator.host), "h");
 	snprintf(config.correlator.boot_id, sizeof(config.correlator.boot_id), "%s", boot);
@@ -53,7 +52,7 @@ static struct world begin(void **state)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	fail_count = 0;
-	open_world(&w, BOOT, true);
+	open_world(&w, BOOT);
 	return w;
 }
 
@@ -67,7 +66,7 @@ static void kill_and_restart(struct world *w)
 {
 	pipeline_close(&w->pipeline);
 	kern_view_rewind(w->view);
-	open_world(w, BOOT, true);
+	open_world(w, BOOT);
 }
 
 static void push(uint64_t uid, uint64_t n, uint32_t kind, uint64_t total_ns)
@@ -197,7 +196,7 @@ static void test_pipeline_killed_between_commit_and_free(void **state)
 	push_life(2, 2);
 	push(2, 6, ONCPU_EV_EXIT, 5 * MS);
 	push_life(1, 6);
-	open_world(&w, BOOT, true);
+	open_world(&w, BOOT);
 	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
 	expect_stored(&w, 8);
 	assert_int_equal(correlator_counters(pipeline_correlator(w.pipeline))->duplicates, 0);
@@ -289,7 +288,8 @@ static void restart_elsewhere(struct world *w, const char *boot)
 {
 	pipeline_close(&w->pipeline);
 	w->view = fake_kern_reset();
-	open_world(w, boot, false);
+	fake_kern_new_pins();
+	open_world(w, boot);
 	assert_int_equal(count_open(w), 0);
 	push_life(1, 2);
 	assert_int_equal(pipeline_drain(w->pipeline, w->now_ns, realtime(w)), 0);
@@ -311,6 +311,97 @@ static void test_pipeline_new_pins_begin_anew(void **state)
 	pipeline_close(&w.pipeline);
 }
 
+/* Killed after it made new pins and before its first commit: the ledger's last word is of the old
+ * ones, whose ring was longer, and it must not count for the new ring. */
+static void test_pipeline_new_pins_and_no_commit(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 4);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_close(&w.pipeline);
+	w.view = fake_kern_reset();
+	fake_kern_new_pins();
+	open_world(&w, BOOT);
+	kill_and_restart(&w);
+	push_life(1, 2);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	kill_and_restart(&w);
+	assert_int_equal(count_open(&w), 1);
+	expect_stored(&w, 6);
+	pipeline_close(&w.pipeline);
+}
+
+/* ---- a damaged ledger ---- */
+
+#define SEGMENT "ledger-20260131T%02d.db"
+
+static void spoil_segment(const struct world *w, int hour)
+{
+	char path[PATH_MAX], file[64];
+	FILE *f;
+
+	snprintf(file, sizeof(file), SEGMENT, hour);
+	snprintf(path, sizeof(path), "%s/%s", w->directory, file);
+	f = fopen(path, "r+");
+	assert_non_null(f);
+	fputs("this is no database, and its header says so", f);
+	fclose(f);
+}
+
+static void collect_sequences(const struct world *w, uint64_t *ret_least, uint64_t *ret_most,
+			      size_t *ret_count, uint64_t *ret_flags)
+{
+	struct collected c = read_all(w->directory, NULL);
+
+	*ret_least = UINT64_MAX;
+	*ret_most = *ret_flags = 0;
+	for (size_t i = 0; i < c.count; i++) {
+		if (c.records[i].sequence < *ret_least)
+			*ret_least = c.records[i].sequence;
+		if (c.records[i].sequence > *ret_most)
+			*ret_most = c.records[i].sequence;
+		*ret_flags |= c.records[i].flags;
+	}
+	*ret_count = c.count;
+	free(c.records);
+}
+
+/*
+ * The newest segment is lost. What was in it is kept aside; nothing that it gave is given again,
+ * and an instance that went on meanwhile keeps its accounts: merged, flagged, no time lost.
+ */
+static void test_pipeline_newest_segment_lost(void **state)
+{
+	struct world w = begin(state);
+	uint64_t least, most, flags;
+	size_t count;
+
+	push_life(1, 1); /* in the hour before: n 1 to 3 */
+	push_life(2, 1);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	w.now_ns += 3600 * 1000 * MS;
+	push(1, 4, ONCPU_EV_INVOKE, 3 * MS); /* in the one that is lost: n 4, 5, and 2's end */
+	push(1, 5, ONCPU_EV_END, 4 * MS);
+	push(2, 4, ONCPU_EV_EXIT, 3 * MS);
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_close(&w.pipeline);
+	spoil_segment(&w, 13);
+	fake_kern_forget(2);
+	open_world(&w, BOOT);
+	assert_int_equal(count_open(&w), 1); /* 2 is over, though nothing here says so */
+	push(1, 6, ONCPU_EV_INVOKE, 5 * MS);
+	push(1, 7, ONCPU_EV_END, 6 * MS);
+	w.now_ns += 1000 * MS;
+	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
+	collect_sequences(&w, &least, &most, &count, &flags);
+	assert_int_equal(count, 3);
+	assert_int_equal(least, 1);
+	assert_true(most > 4); /* 3 and 4 were in the lost one */
+	assert_true(flags & 1ull << RECORD_FLAG_EVENTS_LOST);
+	pipeline_close(&w.pipeline);
+}
+
 static void test_pipeline_new_boot_begins_anew(void **state)
 {
 	struct world w = begin(state);
@@ -322,7 +413,8 @@ static void test_pipeline_new_boot_begins_anew(void **state)
 	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
 	pipeline_close(&w.pipeline);
 	w.view = fake_kern_reset();
-	open_world(&w, OTHER_BOOT, false);
+	fake_kern_new_pins();
+	open_world(&w, OTHER_BOOT);
 	push_life(1, 2);
 	assert_int_equal(pipeline_drain(w.pipeline, w.now_ns, realtime(&w)), 0);
 	assert_int_equal(count_open(&w), 1);
@@ -375,6 +467,8 @@ int main(void)
 		T(test_pipeline_full_disk_at_the_first_commit),
 		T(test_pipeline_new_hour_carries_open_instances),
 		T(test_pipeline_new_pins_begin_anew),
+		T(test_pipeline_new_pins_and_no_commit),
+		T(test_pipeline_newest_segment_lost),
 		T(test_pipeline_new_boot_begins_anew),
 		T(test_pipeline_tick_gives_up_on_gaps),
 		T(test_pipeline_finish_flushes),
