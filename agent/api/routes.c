@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 
 struct api {
 	struct api_config config;
+	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
 };
 
 /* One answer from the ledger; the producer's own. */
@@ -32,6 +34,7 @@ struct answer {
 	struct api_query query;
 	int (*read)(struct answer *answer, const struct ledger_query *query);
 	struct http_stream *stream;
+	struct api *api;
 	size_t used;
 	char block[BLOCK_BYTES];
 };
@@ -145,6 +148,21 @@ static int read_sums(struct answer *answer, const struct ledger_query *query)
 	return ledger_read_sums(answer->reader, query, on_sum, answer);
 }
 
+/* To him who asked each time, to the log once for each new text. */
+static void tell_damage(struct answer *answer)
+{
+	const char *damage = ledger_reader_damage(answer->reader);
+	uint64_t hash = 14695981039346656037ull; /* FNV-1a */
+
+	if (!damage)
+		return;
+	http_stream_trailer(answer->stream, "Oncpu-Warning", damage);
+	for (const char *c = damage; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 1099511628211ull;
+	if (atomic_exchange(&answer->api->told, hash) != hash)
+		log_warning("%s", damage);
+}
+
 static int produce(void *user, struct http_stream *stream)
 {
 	struct answer *answer = user;
@@ -155,6 +173,8 @@ static int produce(void *user, struct http_stream *stream)
 	err = answer->read(answer, &query);
 	if (!err)
 		err = flush(answer);
+	if (!err)
+		tell_damage(answer);
 	if (err && err != -EPIPE)
 		log_warning("an answer was cut short: %s", ledger_error());
 	return err;
@@ -221,6 +241,7 @@ static int answer_from_ledger(struct api *api, struct http_request *request, con
 					  ledger_error());
 	}
 	answer->read = read;
+	answer->api = api;
 	return http_reply_stream(request, NDJSON, produce, answer_free, answer);
 }
 

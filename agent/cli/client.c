@@ -74,28 +74,46 @@ static ssize_t read_line(FILE *f, char *line)
 struct body {
 	FILE *f;
 	bool chunked, over;
+	bool sized;		 /* it says how long it is, or its chunks do */
+	bool cut;		 /* it ended before it was whole */
 	unsigned long long left; /* of the chunk, or of the whole */
 };
+
+/* What the agent found out while it answered. */
+static void read_trailers(const struct body *b)
+{
+	char line[1024];
+
+	while (fgets(line, sizeof(line), b->f) && line[0] != '\r' && line[0] != '\n')
+		if (!strncasecmp(line, "Oncpu-Warning:", 14))
+			fprintf(stderr, "oncpu: warning:%.*s\n", (int)strcspn(line + 14, "\r\n"),
+				line + 14);
+}
 
 static int body_byte(struct body *b)
 {
 	char line[64];
+	int c;
 
 	if (b->over)
 		return EOF;
 	if (!b->left && b->chunked) {
 		if (!fgets(line, sizeof(line), b->f))
-			return b->over = true, EOF;
+			return b->cut = b->over = true, EOF;
 		if (line[0] == '\r' || line[0] == '\n') { /* after the chunk before */
 			if (!fgets(line, sizeof(line), b->f))
-				return b->over = true, EOF;
+				return b->cut = b->over = true, EOF;
 		}
 		b->left = strtoull(line, NULL, 16);
+		if (!b->left)
+			read_trailers(b);
 	}
 	if (!b->left)
 		return b->over = true, EOF;
 	b->left--;
-	return fgetc(b->f);
+	c = fgetc(b->f);
+	b->cut |= c == EOF && b->sized;
+	return c;
 }
 
 static int deliver(struct body *b, char *line, line_fn visit, void *user)
@@ -115,7 +133,7 @@ static int deliver(struct body *b, char *line, line_fn visit, void *user)
 		}
 	}
 	line[n] = 0;
-	return error ? error : n ? visit(user, line, n) : 0;
+	return error ? error : n && !b->cut ? visit(user, line, n) : 0;
 }
 
 static int print_problem(void *unused, const char *line, size_t length)
@@ -127,6 +145,22 @@ static int print_problem(void *unused, const char *line, size_t length)
 	fprintf(stderr, "oncpu: the agent says: %s\n", detail ? detail : line);
 	json_decref(problem);
 	return 0;
+}
+
+static int no_answer(const char *path)
+{
+	fprintf(stderr,
+		"oncpu: what answers at %s is no agent of this version, or it ended "
+		"meanwhile (ask again, or name another with --socket)\n",
+		path);
+	return -EPROTO;
+}
+
+static int broken_off(void)
+{
+	fprintf(stderr, "oncpu: the agent's answer broke off, it is not whole (ask again; the "
+			"agent's log says why)\n");
+	return -EPROTO;
 }
 
 int client_lines(const char *socket_path, const char *path, line_fn visit, void *user)
@@ -146,18 +180,23 @@ int client_lines(const char *socket_path, const char *path, line_fn visit, void 
 	if (fflush(f))
 		return -EPIPE;
 	if (read_line(f, line) <= 0 || sscanf(line, "HTTP/1.%*d %d", &status) != 1)
-		return -EPROTO;
+		return no_answer(socket_path);
 	while ((n = read_line(f, line)) > 1 || (n == 1 && line[0])) {
 		if (!strncasecmp(line, "Transfer-Encoding: chunked", 26)) {
-			body.chunked = true;
+			body.chunked = body.sized = true;
 			body.left = 0;
 		} else if (!strncasecmp(line, "Content-Length:", 15) && !body.chunked) {
 			body.left = strtoull(line + 15, NULL, 10);
+			body.sized = true;
 		} else if (!strncasecmp(line, "Oncpu-Degraded:", 15)) {
 			fprintf(stderr, "oncpu: the agent is degraded:%s\n", line + 15);
 		}
 	}
 	body.f = f;
 	error = deliver(&body, line, status == 200 ? visit : print_problem, user);
+	if (!error && body.cut)
+		return broken_off();
+	if (status == 200 && error == -EPROTO)
+		return no_answer(socket_path);
 	return status == 200 ? error : -EPROTO;
 }

@@ -75,6 +75,15 @@ static int open_ledger(const struct place *place, const struct selection *s,
 	return error;
 }
 
+static void close_ledger(struct ledger_reader **reader)
+{
+	const char *damage = *reader ? ledger_reader_damage(*reader) : NULL;
+
+	if (damage)
+		fprintf(stderr, "oncpu: warning: %s\n", damage);
+	ledger_reader_close(reader);
+}
+
 struct forward {
 	line_fn visit;
 	void *user;
@@ -128,7 +137,7 @@ int source_invocations(const struct place *place, const struct selection *s, lin
 	error = open_ledger(place, s, &reader, &q);
 	if (!error && (error = ledger_read_invocations(reader, &q, forward_invocation, &f)))
 		command_fail("%s", ledger_error());
-	ledger_reader_close(&reader);
+	close_ledger(&reader);
 	return error;
 }
 
@@ -145,7 +154,7 @@ int source_closed_instances(const struct place *place, const struct selection *s
 	error = open_ledger(place, s, &reader, &q);
 	if (!error && (error = ledger_read_instances(reader, &q, forward_instance, &f)))
 		command_fail("%s", ledger_error());
-	ledger_reader_close(&reader);
+	close_ledger(&reader);
 	return error;
 }
 
@@ -209,6 +218,6 @@ int source_sums(const struct place *place, const struct selection *s,
 	error = open_ledger(place, s, &reader, &q);
 	if (!error && (error = ledger_read_sums(reader, &q, visit, user)))
 		command_fail("%s", ledger_error());
-	ledger_reader_close(&reader);
+	close_ledger(&reader);
 	return error;
 }

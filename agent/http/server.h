@@ -89,5 +89,7 @@ int http_reply_stream(struct http_request *request, const char *content_type,
 		      void (*destroy)(void *user), void *user);
 /* Waits for room. 0, or -EPIPE: the client is gone, end soon. */
 int http_stream_write(struct http_stream *stream, const void *data, size_t size);
+/* A header that goes after the last part: what was not known yet when the answer began. One. */
+void http_stream_trailer(struct http_stream *stream, const char *name, const char *value);
 
 #endif

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,7 +24,8 @@
 
 struct http_stream {
 	atomic_int owners;
-	atomic_bool failed; /* set before the write end closes */
+	atomic_bool failed; /* set before the write end closes, like the trailer */
+	char trailer_name[32], trailer[512];
 	int (*produce)(void *user, struct http_stream *stream);
 	void (*destroy)(void *user);
 	void *user;
@@ -32,6 +34,7 @@ struct http_stream {
 	/* the loop's */
 	struct http_server *server;
 	struct MHD_Connection *connection;
+	struct MHD_Response *response;
 	int read_fd;
 	bool suspended;
 	struct http_stream *next,
@@ -98,6 +101,15 @@ int http_stream_write(struct http_stream *stream, const void *data, size_t size)
 	return 0;
 }
 
+void http_stream_trailer(struct http_stream *stream, const char *name, const char *value)
+{
+	snprintf(stream->trailer_name, sizeof(stream->trailer_name), "%s", name);
+	snprintf(stream->trailer, sizeof(stream->trailer), "%s", value);
+	for (char *c = stream->trailer; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+}
+
 static void *run_producer(void *argument)
 {
 	struct http_stream *stream = argument;
@@ -150,6 +162,8 @@ static ssize_t on_read(void *user, uint64_t position, char *buffer, size_t size)
 		stream->server->counters.streams_cut++;
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
+	if (stream->trailer[0])
+		MHD_add_response_footer(stream->response, stream->trailer_name, stream->trailer);
 	return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
@@ -260,6 +274,7 @@ int http_reply_stream(struct http_request *request, const char *content_type,
 		on_response_freed(stream);
 		return -ENOMEM;
 	}
+	stream->response = response;
 	return request_queue(request, MHD_HTTP_OK, response, content_type);
 no_stream:
 	group_leave(&server->streams);
