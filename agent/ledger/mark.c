@@ -16,10 +16,9 @@
 
 #define LINE_BYTES 127
 #define RESERVED_AHEAD (1u << 20) /* sequences: written once for so many records */
-* /
 
-	_Static_assert(RECORD_BOOT_LEN == 33 && sizeof(((struct ledger_mark *)0)->file) == 64,
-		       "the widths in mark_read");
+_Static_assert(RECORD_BOOT_LEN == 33 && sizeof(((struct ledger_mark *)0)->file) == 64,
+	       "the widths in mark_read");
 
 void mark_read(int fd, struct ledger_mark *ret_mark)
 {
