@@ -584,7 +584,7 @@ struct text {
  * −1. The page after the string need not exist. Global: verified once. */
 __noinline int copy_user_text(struct text *to, u64 from)
 {
-	u32 in_page = 4096 - (from & 4095), length = 0;
+	u32 in_page = 4096 - (from & 4095), length = 0, mapped = ~0u;
 
 	if (!to)
 		return -1;
@@ -592,10 +592,11 @@ __noinline int copy_user_text(struct text *to, u64 from)
 		if (in_page >= TEXT_MAX || bpf_copy_from_user(to->bytes, in_page, (void *)from))
 			return -1;
 		to->bytes[in_page] = 0;
+		mapped = in_page;
 	}
 	while (length < TEXT_MAX && to->bytes[length])
 		length++;
-	return length;
+	return length == mapped ? -1 : (int)length; /* no NUL where there is memory: no string */
 }
 
 /* The event of a configured symbol. Apart from the reading, so that their stacks do not add up. */

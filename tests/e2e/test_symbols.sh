@@ -26,6 +26,9 @@ check "each invocation once, with its whole id" each_once foreign:40:4
 long=a-function-of-a-third-party-whose-ids-are-just-not-too-long-x
 "$work/foreign" $long 40 "$work/ids"
 check "ids of 63 and 64 bytes, half of each in another page" each_once $long:40:4
+"$work/foreign" torn 1 "$work/ids" torn
+unreadable() { records --function torn | jq -se 'length == 1 and (.[0].flags | index("id_unreadable"))' >/dev/null; }
+check "an id that runs out of memory that can be read is flagged" unreadable
 
 agent_down
 sed 's/receive_invoke/recieve_invoke/' "$work/c" >"$work/wrong"

@@ -23,6 +23,7 @@
 
 struct cold {
 	long count;
+	int torn;	     /* the mapping ends before the last id's NUL */
 	size_t length[1024]; /* of each id */
 	char *ids;
 };
@@ -30,7 +31,7 @@ struct cold {
 static inline size_t cold_place(const struct cold *c, long i)
 {
 	if (i == c->count)
-		return (size_t)c->count * COLD_STRIDE - c->length[i] - 1;
+		return (size_t)c->count * COLD_STRIDE - c->length[i] - !c->torn;
 	return (size_t)(i - 1) * COLD_STRIDE + COLD_SEAM - c->length[i] / 2;
 }
 

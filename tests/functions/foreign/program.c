@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A program on somebody else's runtime: program NAME COUNT FILE. Its ids lie in pages of FILE that
- * are not in memory; every fourth invocation fails.
+ * A program on somebody else's runtime: program NAME COUNT FILE [torn]. Its ids lie in pages of
+ * FILE that are not in memory, and the last one may run out of them; every fourth invocation fails.
  */
 #include <stdlib.h>
 
@@ -14,6 +14,7 @@ int main(int argc, char **argv)
 	struct runtime runtime = { 0, 0, 0 };
 	static struct cold cold;
 
+	cold.torn = argc > 4;
 	if (argc < 4 || cold_open(&cold, argv[3], argv[1], count))
 		return 2;
 	for (long i = 1; i <= count; i++) {
