@@ -137,6 +137,7 @@ deps:
 	$(call install,$(DEPS))
 test-deps:
 	$(call install,$(TEST_DEPS))
+	$(Q)tests/lambda/install.sh build/lambda
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 fmt:
