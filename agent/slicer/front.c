@@ -49,6 +49,9 @@ void front_ask(struct front *f, struct instance *i, uint32_t op, const char *id,
 				    .status = status,
 				    .freeze = freeze };
 
+	/* what was put off comes first: the process was quicker than our own loop */
+	if (i->ask_when_written && i->ask_when_written != op)
+		instance_on_written(i);
 	if (id) {
 		r.id_len = (uint32_t)strnlen(id, sizeof(r.id));
 		memcpy(r.id, id, r.id_len);

@@ -98,6 +98,7 @@ struct instance {
 	uint64_t born_ns, ready_ns;
 	uint64_t deadline_ns; /* what happens when it passes depends on the state; 0 = nothing */
 	uint64_t freeze_ns;   /* freeze-after; 0 = nothing */
+	uint64_t frozen_ns;   /* when it was asked for */
 	char *init_error;     /* JSON, from init/error */
 	size_t init_error_size;
 };

@@ -16,6 +16,7 @@
 #include "slicer/slots.h"
 
 #define MS 1000000ull
+#define FREEZE_TAKES_NS (2 * MS)
 #define SHUTDOWN_MS 2000	/* Lambda's, for external extensions */
 #define BACKOFF_LEAST_MS 100ull /* after a start that came to nothing; doubles */
 #define BACKOFF_MOST_MS 10000ull
@@ -44,7 +45,10 @@ static void send_frozen(struct instance *i, uint32_t op, const char *id, int32_t
 			bool freeze)
 {
 	front_ask(i->front, i, op, id, status, freeze);
-	i->frozen |= freeze || op == KEEPER_FREEZE || op == KEEPER_SUSPEND;
+	if (!i->frozen && (freeze || op == KEEPER_FREEZE || op == KEEPER_SUSPEND)) {
+		i->frozen = true;
+		i->frozen_ns = front_now();
+	}
 }
 
 /* ---- who asked for next ---- */
@@ -141,6 +145,12 @@ void instance_on_written(struct instance *i)
 		front_ask(i->front, i, op, NULL, 0, false);
 }
 
+/* A freeze takes some 50 us: until then an event would be handled before its START. */
+static bool stands_still(const struct instance *i)
+{
+	return i->frozen && front_now() - i->frozen_ns > FREEZE_TAKES_NS;
+}
+
 static void begin(struct instance *i, struct invocation *v)
 {
 	bool in_mid_handler = i->state == SUSPENDED || i->state == PAUSED;
@@ -156,7 +166,7 @@ static void begin(struct instance *i, struct invocation *v)
 		event_to_runtime(i, i->withheld, v);
 		i->withheld = NULL;
 		ask_when_written(i, KEEPER_START);
-	} else if (i->state == IDLE && i->frozen) {
+	} else if (i->state == IDLE && stands_still(i)) {
 		give_event(i);
 		ask_when_written(i, KEEPER_START);
 	} else { /* awake: the boundary first, then the event; or paused, with no event to give */
