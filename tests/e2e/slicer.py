@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Shared by the tests of `oncpu run`: TAP, a slicer of the test's own with its functions, callers, and
+nothing left behind. A slicer that said something of a sanitizer has failed the test."""
+import base64
+import collections
+import concurrent.futures
+import http.client
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(ROOT, os.environ.get("B", "build"))
+ONCPU = os.path.join(BUILD, "oncpu")
+LAMBDA = os.path.join(ROOT, "tests/lambda")
+CLIENTS = os.path.join(ROOT, "build/lambda")  # what tests/lambda/install.sh installs
+RIC = os.path.join(CLIENTS, "node_modules/aws-lambda-ric/index.mjs")
+MS = 1000000
+DEADLINE = 20  # seconds; nothing here takes a tenth of it
+
+# ---- TAP ----
+
+number = failures = 0
+
+
+def check(what, ok, saw=None):
+    global number, failures
+    number += 1
+    failures += not ok
+    print(f"{'ok' if ok else 'not ok'} {number} - {what}")
+    if not ok:
+        print(f"# saw: {str(saw)[:2000]}")
+    sys.stdout.flush()
+
+
+def skip(what, why):
+    global number
+    number += 1
+    print(f"ok {number} - {what} # SKIP {why}", flush=True)
+
+
+def main(subject, *parts, node=False):
+    """Runs each part; one that breaks off fails, and the others run all the same."""
+    missing = ("root" if os.geteuid() != 0 else
+               "BTF" if not os.access("/sys/kernel/btf/vmlinux", os.R_OK) else
+               "node" if node and not shutil.which("node") else
+               "AWS's Node clients (make test-deps)"
+               if node and not os.path.exists(os.path.join(CLIENTS, "installed")) else None)
+    if missing:
+        skip(subject, f"needs {missing}")
+        parts = ()
+    for part in parts:
+        try:
+            part()
+        except Exception:  # of whatever kind: a line of TAP, and the next
+            check(f"{part.__name__} runs to its end", False, "\n# ".join(
+                traceback.format_exc().splitlines()))
+        finally:
+            for left in list(Slicer.alive):
+                left.abandon()
+    print(f"1..{number}")
+    sys.exit(failures != 0)
+
+
+# ---- waiting ----
+
+def until(condition, what, seconds=DEADLINE):
+    """The condition's value as soon as it is true. Looks often; never waits for nothing."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        select.select([], [], [], 0.002)
+
+
+def alive(pid):
+    """Zombies are nobody's business: they have ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+# ---- a slicer ----
+
+def unified():
+    with open("/proc/self/mounts") as f:
+        return next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
+
+
+def mounts():
+    """All cgroup hierarchies: a run directory may be in several."""
+    with open("/proc/self/mounts") as f:
+        return [line.split()[1] for line in f if line.split()[2] in ("cgroup2", "cgroup")]
+
+
+class Answer(collections.namedtuple("Answer", "status error value headers body")):
+    """error: X-Amz-Function-Error, or the type of a refusal; value: the body, if it is JSON."""
+
+    def log(self):
+        return base64.b64decode(self.headers["x-amz-log-result"]).decode()
+
+    def id(self):
+        return self.headers["x-amzn-requestid"]
+
+
+def bare(function="", **properties):
+    """A function that does what its event says, in Python without any library: lambda/bare.py."""
+    return {"command": f"/usr/bin/python3 {LAMBDA}/bare.py {function}".rstrip(),
+            "directory": LAMBDA, **properties}
+
+
+def node(handler="index.handler", **properties):
+    return {"command": f"{shutil.which('node')} {RIC}", "handler": handler, "directory": LAMBDA,
+            "memory": 512, **properties}
+
+
+class Slicer:
+    alive = []
+
+    def __init__(self, functions, *options, directory=None):
+        """functions: name → properties, with "_" for "-"; a list is a property given often."""
+        self.directory = directory or tempfile.mkdtemp(prefix="oncpu-slicer-")
+        os.chmod(self.directory, 0o755)
+        config = os.path.join(self.directory, "config")
+        with open(config, "w") as f:
+            for name, properties in functions.items():
+                f.write(f'[function "{name}"]\n')
+                for key, values in {"user": "nobody", **properties}.items():
+                    for value in values if isinstance(values, list) else [values]:
+                        f.write(f"{key.replace('_', '-')} = {value}\n")
+        self.said = os.path.join(self.directory, "said")
+        ready, told = os.pipe()
+        with open(self.said, "a") as said:
+            self.process = subprocess.Popen(
+                [ONCPU, "run", "--quiet", "--config", config, "--listen", "127.0.0.1:0",
+                 "--ready-fd", str(told), *self.where(), *options],
+                pass_fds=[told], stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        os.close(told)
+        Slicer.alive.append(self)
+        with os.fdopen(ready) as f:
+            line = f.readline()
+        if not line:
+            raise RuntimeError("the slicer does not start: " + self.words())
+        self.port = int(line)
+        self.run = f"run-{self.process.pid}"
+
+    def where(self):
+        return ["--state-dir", self.directory, "--socket", self.directory + "/socket"]
+
+    def words(self):
+        with open(self.said) as f:
+            return f.read()
+
+    # ---- callers ----
+
+    def post(self, path, body, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            c.request("POST", path, body, headers or {})
+            r = c.getresponse()
+            data = r.read()
+        finally:
+            c.close()
+        got = {k.lower(): v for k, v in r.getheaders()}
+        try:
+            value = json.loads(data)
+        except ValueError:
+            value = None
+        return Answer(r.status, got.get("x-amz-function-error") or got.get("x-amzn-errortype"),
+                      value, got, data)
+
+    def invoke(self, function, event=None, **headers):
+        body = event if isinstance(event, bytes) else json.dumps(event or {})
+        return self.post(f"/2015-03-31/functions/{function}/invocations", body,
+                         {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def at_once(self, calls):
+        """Starts (function, event) all at once; their answers, in their order."""
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(lambda call: self.invoke(*call), calls))
+
+    def begin(self, function, event=None, **headers):
+        """A call in a thread of its own; .result() is its answer."""
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        call = pool.submit(self.invoke, function, event, **headers)
+        pool.shutdown(wait=False)
+        return call
+
+    # ---- what there is of it ----
+
+    def lines(self, *command):
+        out = subprocess.run([ONCPU, *command, *self.where()], capture_output=True, text=True,
+                             timeout=DEADLINE, check=False)
+        if out.returncode:
+            raise RuntimeError(f"{command}: {out.stderr}")
+        return out.stdout.splitlines()
+
+    def records(self, function=None):
+        which = ["--function", function] if function else []
+        return [json.loads(line) for line in
+                self.lines("invocations", "--json", "--last", "0", *which)]
+
+    def record(self, answer, function):
+        """Of an answered invocation, as soon as it has ended and is in the ledger."""
+        return until(lambda: next((r for r in self.records(function) if r["id"] == answer.id()), None),
+                     "a record")
+
+    def instances(self):
+        return [json.loads(line) for line in self.lines("instances", "--json", "--last", "0")]
+
+    def log(self, function):
+        path = os.path.join(self.directory, "logs", function + ".log")
+        if not os.path.exists(path):
+            return []
+        with open(path, errors="replace") as f:
+            return f.read().splitlines()
+
+    def report(self, function, request_id):
+        """The REPORT line's fields."""
+        head = f"REPORT RequestId: {request_id}\t"
+        line = until(lambda: next((x for x in self.log(function) if x.startswith(head)), None),
+                     "a REPORT line")
+        return dict(part.split(": ", 1) for part in line.rstrip("\t").split("\t"))
+
+    def cgroups(self):
+        """Run directories and processes of this slicer that are there now."""
+        found, pids = [], []
+        for mount in mounts():
+            top = os.path.join(mount, "oncpu", self.run)
+            for path, _, _ in os.walk(top):
+                found.append(path)
+                try:
+                    with open(os.path.join(path, "cgroup.procs")) as f:
+                        pids += f.read().split()
+                except OSError:
+                    pass
+        return found, pids
+
+    def cage(self, function_index, instance_index):
+        return os.path.join(unified(), "oncpu", self.run, f"f{function_index}-i{instance_index}")
+
+    def frozen(self, function_index=0, instance_index=0):
+        with open(self.cage(function_index, instance_index) + "/cgroup.events") as f:
+            return "frozen 1" in f.read()
+
+    # ---- its end ----
+
+    def wait(self):
+        self.process.wait(DEADLINE)
+        if self in Slicer.alive:
+            Slicer.alive.remove(self)
+        bad = re.search(r".*(Sanitizer|runtime error).*", self.words())
+        if bad:
+            check("no sanitizer says anything", False, self.words())
+
+    def stop(self, what):
+        """Ends it; checks that nothing is left, and the law. (records, instances)"""
+        self.process.send_signal(signal.SIGTERM)
+        self.wait()
+        check(f"{what}: no cgroup and no process is left", self.cgroups() == ([], []),
+              (self.cgroups(), self.words()))
+        records, instances = self.records(), self.instances()
+        wrong = [i for i in instances if i["init_cpu_ns"] + i["invocations_cpu_ns"]
+                 + i["freeze_cpu_ns"] + i["between_cpu_ns"] != i["total_cpu_ns"]]
+        check(f"{what}: the accounts of {len(instances)} instances add up to their totals",
+              instances and not wrong, wrong or "no instances")
+        shutil.rmtree(self.directory)
+        return records, instances
+
+    def abandon(self):
+        """After a test that broke off."""
+        print("\n".join("#   slicer: " + x for x in self.words().splitlines()[-20:]))
+        self.process.terminate()
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)

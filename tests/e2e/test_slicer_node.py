@@ -1,0 +1,177 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""`oncpu run` under AWS's own clients: aws-lambda-ric as the runtime, @aws-sdk/client-lambda as the
+caller, both as npm has them."""
+import json
+import shutil
+import subprocess
+
+from slicer import CLIENTS, DEADLINE, LAMBDA, MS, Slicer, check, main, node
+
+
+def ordinary():
+    s = Slicer({"hello": node(), "broken": node("broken.handler"), "stream": node("index.stream"),
+                "limited": node(cpu_limit="50ms"), "late": node(timeout="300ms")})
+    a = s.invoke("hello", {"name": "Ada"})
+    check("aws-lambda-ric: an answer", (a.status, a.error, a.value["name"], a.value["count"],
+                                        a.value["id"]) == (200, None, "Ada", 1, a.id()), a)
+    check("aws-lambda-ric: the context is Lambda's",
+          a.value["arn"].endswith(":function:hello") and int(a.value["memory"]) == 512
+          and 0 < a.value["left"] <= 3000, a.value)
+    record = s.record(a, "hello")
+    check("aws-lambda-ric: the record of a cold start",
+          record["status"] == "ok" and record["cold_start"] and record["init"]["cpu_ns"] > 10 * MS
+          and 0 < record["cpu_ns"] < record["init"]["cpu_ns"], record)
+    a = s.invoke("hello", {"do": "throw"})
+    check("aws-lambda-ric: a thrown error is the caller's",
+          (a.status, a.error, a.value["errorType"], a.value["errorMessage"])
+          == (200, "Unhandled", "RangeError", "thrown by the handler"), a)
+    check("aws-lambda-ric: its record says error", s.record(a, "hello")["status"] == "error")
+    a = s.invoke("broken", {})
+    check("aws-lambda-ric: an import that fails is an init error",
+          a.error == "Unhandled" and a.value["errorType"] == "TypeError"
+          and "the import fails" in a.value["errorMessage"], a)
+    payload = b'{"do":"length","payload":"' + b"y" * ((6 << 20) - 28) + b'"}'
+    a = s.invoke("hello", payload)
+    check("aws-lambda-ric: 6 MiB in", len(payload) == 6 << 20
+          and a.value == {"length": (6 << 20) - 28}, (len(payload), a.status, a.body[:200]))
+    a = s.invoke("hello", {"do": "large", "bytes": (6 << 20) - 2})
+    check("aws-lambda-ric: 6 MiB out", len(a.body) == 6 << 20 and not a.error, (a.error, a.body[:200]))
+    a = s.invoke("hello", {"do": "large", "bytes": 7 << 20})
+    check("aws-lambda-ric: an answer that is too large is an error",
+          a.error and a.value["errorType"] == "Function.ResponseSizeTooLarge", (a.error, a.body[:200]))
+    a = s.invoke("stream", {"pieces": 100})
+    check("aws-lambda-ric: a streamed answer is whole",
+          not a.error and a.body.decode() == "".join(f"piece {i}\n" for i in range(100)), a.body[:300])
+    a = s.invoke("stream", {"pieces": 3, "break": True})
+    check("aws-lambda-ric: a stream that breaks off is an error, after what there was of it",
+          a.error == "Unhandled" and a.body.startswith(b"piece 0\npiece 1\npiece 2\n"), a)
+    refusals(s)
+    limits(s)
+    answers = [s.invoke("hello", {"name": n}) for n in range(200)]
+    check("aws-lambda-ric: 200 invocations, one after the other",
+          [x.value["name"] for x in answers] == list(range(200)) and not any(x.error for x in answers))
+    asked(s)
+    sdk(s)
+    s.stop("aws-lambda-ric")
+
+
+def refusals(s):
+    a = s.invoke("nobody-knows", {})
+    check("an unknown function: 404", (a.status, a.error) == (404, "ResourceNotFoundException"), a)
+    a = s.invoke("hello", b'"' + b"z" * (6 << 20) + b'"')
+    check("a payload of more than 6 MiB: 413", (a.status, a.error) == (413, "RequestTooLargeException"),
+          a)
+    a = s.invoke("hello", b"{not json")
+    check("a payload that is no JSON: 400", (a.status, a.error)
+          == (400, "InvalidRequestContentException"), a)
+
+
+def limits(s):
+    a = s.invoke("late", {"do": "sleep", "ms": 60000})
+    r = s.record(a, "late")
+    check("a time-out by wall: the caller is told as by AWS, the record says timeout",
+          a.error == "Unhandled" and a.value["errorType"] == "Sandbox.Timedout"
+          and a.value["errorMessage"].endswith("Task timed out after 0.30 seconds")
+          and r["status"] == "timeout" and 300 * MS <= r["wall_ns"] < 400 * MS, (a, r))
+    check("a time-out by wall: the next trigger gets a fresh instance",
+          s.invoke("late", {}).value["count"] == 1)
+    s.invoke("limited", {})
+    a = s.invoke("limited", {"do": "burn", "ms": 2000})
+    r = s.record(a, "limited")
+    check("a time-out by CPU: 50 ms and less than 5 ms more",
+          a.error == "Unhandled" and a.value["errorType"] == "Oncpu.CpuLimit"
+          and r["status"] == "timeout" and 50 * MS <= r["cpu_ns"] < 55 * MS, (a, r))
+    check("a time-out by CPU: the next trigger gets a fresh instance",
+          s.invoke("limited", {}).value["count"] == 1)
+    a = s.invoke("hello", {"do": "exit", "status": 7})
+    r = s.record(a, "hello")
+    check("a crash: the caller is told, the record says so",
+          a.error == "Unhandled" and a.value["errorType"] == "Runtime.ExitError"
+          and a.value["errorMessage"].endswith("Runtime exited with error: exit status 7")
+          and r["status"] in ("crashed", "error"), (a, r))
+    check("a crash: the next trigger gets a fresh instance",
+          s.invoke("hello", {}).value["count"] == 1)
+
+
+def asked(s):
+    """What a caller may ask for by headers, and the platform's lines."""
+    a = s.invoke("hello", {"do": "log"}, X_Amz_Log_Type="Tail")
+    lines = a.log().splitlines()
+    check("X-Amz-Log-Result: START, the handler's line, END, REPORT",
+          lines[0] == f"START RequestId: {a.id()} Version: $LATEST"
+          and lines[1].endswith("a line of the handler") and lines[-2] == f"END RequestId: {a.id()}"
+          and lines[-1].startswith(f"REPORT RequestId: {a.id()}\tDuration: "), lines)
+    report, record = s.report("hello", a.id()), s.record(a, "hello")
+    said = [float(report[k].split()[0]) for k in ("Duration", "On-CPU")]
+    real = [record[k] / 1e6 for k in ("wall_ns", "cpu_ns")]
+    check("the REPORT line says what the record says",
+          all(abs(x - y) <= 0.00501 for x, y in zip(said, real))
+          and int(report["Billed Duration"].split()[0]) == record["billed"]["aws-lambda"]["billed_ms"],
+          (report, record))
+    a = s.invoke("hello", {"do": "burn", "ms": 30}, X_Oncpu_Cpu="1")
+    used, record = int(a.headers["x-oncpu-cpu-ns"]), s.record(a, "hello")
+    check("X-Oncpu-Cpu: the answer says what CPU it took; the record, also what came after it",
+          15 * MS < used < record["cpu_ns"] < used + 20 * MS, (used, record["cpu_ns"]))
+    a = s.invoke("hello", {"name": "event"}, X_Amz_Invocation_Type="Event")
+    check("an Event: 202 at once, and it runs",
+          (a.status, a.body) == (202, b"") and s.record(a, "hello")["status"] == "ok", a)
+
+
+def sdk(s):
+    """`single` is of another slicer's kind: one instance, so that the second caller is turned away."""
+    other = Slicer({"hello": node(), "single": node()}, "--telemetry")
+    out = subprocess.run([shutil.which("node"), LAMBDA + "/caller.mjs", CLIENTS,
+                          f"http://127.0.0.1:{other.port}"], capture_output=True, text=True,
+                         timeout=DEADLINE, check=False)
+    got = {}
+    for line in out.stdout.splitlines():
+        case = json.loads(line)
+        got[case.pop("case")] = case
+    if len(got) < 10:
+        check("@aws-sdk/client-lambda: every case is run", False, (out.stdout, out.stderr))
+        return
+    check("@aws-sdk/client-lambda: success", got["success"]["status"] == 200
+          and got["success"]["value"]["name"] == "Ada" and "error" not in got["success"]
+          and got["success"]["version"] == "$LATEST", got["success"])
+    check("@aws-sdk/client-lambda: FunctionError", got["error"]["error"] == "Unhandled"
+          and got["error"]["value"]["errorType"] == "RangeError", got["error"])
+    check("@aws-sdk/client-lambda: LogResult", "a line of the handler" in got["tail"]["log"]
+          and "REPORT RequestId" in got["tail"]["log"], got["tail"])
+    check("@aws-sdk/client-lambda: Event and DryRun", (got["event"]["status"], got["dry"]["status"])
+          == (202, 204), got)
+    check("@aws-sdk/client-lambda: by ARN", got["arn"]["value"]["name"] == "by ARN", got["arn"])
+    check("@aws-sdk/client-lambda: ResourceNotFoundException",
+          (got["unknown"]["thrown"], got["unknown"]["status"]) == ("ResourceNotFoundException", 404),
+          got["unknown"])
+    check("@aws-sdk/client-lambda: RequestTooLargeException",
+          (got["large"]["thrown"], got["large"]["status"]) == ("RequestTooLargeException", 413),
+          got["large"])
+    check("@aws-sdk/client-lambda: TooManyRequestsException for one of two, the other is served",
+          (got["busy"].get("thrown"), got["busy"]["status"]) == ("TooManyRequestsException", 429)
+          and got["served"]["status"] == 200, (got["busy"], got["served"]))
+    reports = [json.loads(x) for x in other.words().splitlines() if '"platform.report"' in x]
+    check("--telemetry: a platform.report for each",
+          len(reports) >= 5 and all(r["record"]["metrics"]["durationMs"] > 0 for r in reports), reports)
+    other.stop("@aws-sdk/client-lambda")
+
+
+def crowds():
+    s = Slicer({"wide": node(concurrency=50, init_timeout="20s", timeout="20s"),
+                "narrow": node(concurrency=2)})
+    answers = []
+    for _ in range(4):
+        answers += s.at_once([("wide", {"do": "sleep", "ms": 20})] * 50)
+    check("concurrency 50: 4 times 50 at once, all are served",
+          [a.status for a in answers] == [200] * 200 and not any(a.error for a in answers),
+          [a for a in answers if a.status != 200 or a.error][:3])
+    s.at_once([("narrow", {"do": "sleep", "ms": 100})] * 2)
+    answers = s.at_once([("narrow", {"do": "sleep", "ms": 1000})] * 50)
+    check("concurrency 2: of 50 at once 2 are served, the others are told to come again (429)",
+          sorted(a.status for a in answers) == [200] * 2 + [429] * 48
+          and {a.error for a in answers if a.status == 429} == {"TooManyRequestsException"},
+          [a.status for a in answers])
+    s.stop("crowds")
+
+
+main("oncpu run under AWS's clients", ordinary, crowds, node=True)

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+// AWS's own caller, unmodified. caller.mjs MODULES ENDPOINT: one line of JSON a case.
+import { createRequire } from "node:module";
+
+const [modules, endpoint] = process.argv.slice(2);
+const { LambdaClient, InvokeCommand } = createRequire(modules + "/")("@aws-sdk/client-lambda");
+const client = new LambdaClient({
+  endpoint, region: "us-east-1", maxAttempts: 1,
+  credentials: { accessKeyId: "nobody", secretAccessKey: "nothing" },
+});
+
+async function invoke(FunctionName, event, more = {}) {
+  try {
+    const answer = await client.send(
+      new InvokeCommand({ FunctionName, Payload: JSON.stringify(event), ...more }));
+    const text = answer.Payload ? Buffer.from(answer.Payload).toString() : "";
+    return {
+      status: answer.StatusCode, error: answer.FunctionError, version: answer.ExecutedVersion,
+      value: text ? JSON.parse(text) : null,
+      log: answer.LogResult && Buffer.from(answer.LogResult, "base64").toString(),
+    };
+  } catch (error) {
+    return { thrown: error.name, status: error.$metadata?.httpStatusCode, message: error.message };
+  }
+}
+
+const say = (name, result) => console.log(JSON.stringify({ case: name, ...result }));
+say("success", await invoke("hello", { name: "Ada" }));
+say("error", await invoke("hello", { do: "throw" }));
+say("tail", await invoke("hello", { do: "log" }, { LogType: "Tail" }));
+say("event", await invoke("hello", { name: "later" }, { InvocationType: "Event" }));
+say("dry", await invoke("hello", {}, { InvocationType: "DryRun" }));
+say("arn", await invoke("arn:aws:lambda:us-east-1:000000000000:function:hello", { name: "by ARN" }));
+say("unknown", await invoke("nobody-knows", {}));
+say("large", await invoke("hello", { payload: "y".repeat(7 << 20) }));
+const both = await Promise.all([1, 2].map(() => invoke("single", { do: "sleep", ms: 300 })));
+say("busy", both.find((x) => x.thrown) ?? both[1]);
+say("served", both.find((x) => !x.thrown) ?? both[0]);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+// Handlers for AWS's own runtime client: what the event's "do" says.
+let count = 0;
+
+const actions = {
+  echo: (event, context) => ({
+    count, name: event.name, left: context.getRemainingTimeInMillis(), id: context.awsRequestId,
+    arn: context.invokedFunctionArn, memory: context.memoryLimitInMB, client: context.clientContext,
+  }),
+  throw: () => { throw new RangeError("thrown by the handler"); },
+  length: (event) => ({ length: event.payload.length }),
+  large: (event) => "x".repeat(event.bytes),
+  sleep: async (event) => { await new Promise((done) => setTimeout(done, event.ms)); return count; },
+  burn: (event) => { const end = Date.now() + event.ms; while (Date.now() < end); return { burned: true }; },
+  exit: (event) => process.exit(event.status),
+  log: () => { console.log("a line of the handler"); return {}; },
+};
+
+export const handler = async (event, context) => {
+  count++;
+  return actions[event.do ?? "echo"](event, context);
+};
+
+export const stream = globalThis.awslambda?.streamifyResponse(async (event, response) => {
+  response.setContentType("text/plain");
+  for (let i = 0; i < event.pieces; i++) {
+    response.write(`piece ${i}\n`);
+    await new Promise((done) => setImmediate(done));
+  }
+  if (event.break) throw new Error("broken off");
+  response.end();
+});
