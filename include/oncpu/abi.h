@@ -146,9 +146,9 @@ enum oncpu_instance_state {
 
 #define ONCPU_INSTANCE_BITS 20u /* uid = birth number << bits | slot index */
 
-/* A thread joined in mid-slice: a slot may show its task and not know that it is ours, so boundaries
- * look at the tasks themselves. Never in an event. It stays: no moment is known at which every CPU
- * has switched and no further thread has joined. */
+/* A thread joined in mid-slice: a slot may show its task and not know that it is ours, so
+ * boundaries look at the tasks themselves. Never in an event. It stays: no moment is known at which
+ * every CPU has switched and no further thread has joined. */
 #define ONCPU_INSTANCE_UNSETTLED (1u << 31)
 
 struct oncpu_instance {
