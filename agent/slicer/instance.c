@@ -274,9 +274,15 @@ void instance_on_next(struct instance *i, struct participant *p, struct exchange
 		send_frozen(i, KEEPER_READY, NULL, 0, freezes_at_once(i));
 		function_dispatch(i->front, i->function);
 		return;
+	case IDLE: /* it had hung up; somebody may wait for it by now */
+		function_dispatch(i->front, i->function);
+		return;
 	case PAUSED: /* it asked in the instant in which we gave it up */
-		if (p == &i->runtime && !i->end_pending)
-			i->state = IDLE;
+		if (p != &i->runtime || i->end_pending)
+			return;
+		i->state = IDLE;
+		set_deadline(i, facts(i)->idle_ms);
+		function_dispatch(i->front, i->function);
 		return;
 	case BUSY:
 		if (p == &i->runtime && !i->current->responded) {
@@ -569,6 +575,27 @@ static void retire(struct instance *i, const char *reason)
 		instance_end(i, "Sandbox.Retired", reason);
 }
 
+static bool was_suspended(const struct instance *i)
+{
+	return i->state == SUSPENDED || (i->state == PAUSED && freezes(i) && !i->current->failed);
+}
+
+/* Answered, and still at it: what comes next is a later invocation's, and the record says so. */
+static void pause_handler(struct instance *i)
+{
+	struct invocation *v = i->current;
+
+	add_alias(i, v->id);
+	i->state = PAUSED;
+	i->end_pending = true;
+	set_deadline(i, facts(i)->suspend_ms);
+	if (was_suspended(i))
+		send_frozen(i, KEEPER_SUSPEND, v->id, ONCPU_STATUS_SUSPENDED, true);
+	else
+		send_frozen(i, KEEPER_END, v->id, v->failed ? ONCPU_STATUS_ERROR : ONCPU_STATUS_OK,
+			    freezes(i));
+}
+
 void instance_on_deadline(struct instance *i, uint64_t now)
 {
 	const struct slicer_function *f = facts(i);
@@ -594,13 +621,7 @@ void instance_on_deadline(struct instance *i, uint64_t now)
 		break;
 	case BUSY:
 		if (i->current->responded && extensions_wait(i)) { /* it never asked again */
-			add_alias(i, i->current->id);
-			i->state = PAUSED;
-			i->end_pending = true;
-			set_deadline(i, f->suspend_ms);
-			send_frozen(i, KEEPER_END, i->current->id,
-				    i->current->failed ? ONCPU_STATUS_ERROR : ONCPU_STATUS_OK,
-				    freezes(i));
+			pause_handler(i);
 			break;
 		}
 		snprintf(text, sizeof(text), "Task timed out after %lld.%02lld seconds",
@@ -650,6 +671,13 @@ static void on_spawned(struct instance *i, const struct keeper_news *news, int f
 		epoll_ctl(i->front->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Idle and frozen without an open next: no event can reach it, and it cannot ask again. */
+static void end_if_deaf(struct instance *i)
+{
+	if (i->state == IDLE && i->frozen && !i->runtime.next)
+		instance_end(i, "Runtime.ExitError", "the idle process closed its connection");
+}
+
 static void finish_invocation(struct instance *i, const struct keeper_news *news,
 			      const char *status)
 {
@@ -676,10 +704,10 @@ static void on_ended(struct instance *i, const struct keeper_news *news)
 	if (!i->current)
 		return;
 	finish_invocation(i, news,
-			  timed_out		  ? "timeout"
-			  : i->current->failed	  ? "error"
-			  : i->state == SUSPENDED ? "suspended"
-						  : NULL);
+			  timed_out	       ? "timeout"
+			  : i->current->failed ? "error"
+			  : was_suspended(i)   ? "suspended"
+					       : NULL);
 	if (i->state == DEAD)
 		return;
 	if (i->state == PAUSED && everybody_waits(i)) /* it asked after all */
@@ -694,6 +722,7 @@ static void on_ended(struct instance *i, const struct keeper_news *news)
 			i->deadline_ns = 0;
 			retire(i, "limit");
 		}
+		end_if_deaf(i);
 	}
 	function_dispatch(f, function);
 }
@@ -787,6 +816,7 @@ void instance_on_gone_exchange(struct instance *i, struct exchange *x, bool deli
 	for (unsigned p = 0; p <= i->extension_count; p++)
 		if (all[p]->next == x)
 			all[p]->next = NULL;
+	end_if_deaf(i);
 	if (i->withheld == x) {
 		i->withheld = NULL;
 		if (i->state == SUSPENDED || i->state == SLEEPING)

@@ -62,8 +62,10 @@ static bool has_room(const struct front *f, const struct function *function)
 	for (uint32_t n = 0; n < f->highest; n++) {
 		const struct instance *i = f->instances[n];
 
-		if (!i || i->function != function || i->state == DEAD)
+		if (!i || i->function != function)
 			continue;
+		/* a dead one is replaced within milliseconds: whoever calls again right after a
+		 * time-out or a crash is not turned away */
 		room += i->state != BUSY && i->state != SLEEPING;
 		room += i->state == BUSY &&
 			(i->end_pending || (i->current && i->current->responded));
