@@ -59,8 +59,10 @@ def main(subject, *parts, node=False):
         skip(subject, f"needs {missing}")
         parts = ()
     for part in parts:
+        began = time.monotonic()
         try:
             part()
+            print(f"# {part.__name__}: {time.monotonic() - began:.1f} s")
         except Exception:  # of whatever kind: a line of TAP, and the next
             check(f"{part.__name__} runs to its end", False, "\n# ".join(
                 traceback.format_exc().splitlines()))
@@ -114,7 +116,7 @@ class Answer(collections.namedtuple("Answer", "status error value headers body")
         return base64.b64decode(self.headers["x-amz-log-result"]).decode()
 
     def id(self):
-        return self.headers["x-amzn-requestid"]
+        return self.headers.get("x-amzn-requestid")
 
 
 def bare(function="", **properties):
@@ -204,7 +206,8 @@ class Slicer:
     # ---- what there is of it ----
 
     def lines(self, *command):
-        out = subprocess.run([ONCPU, *command, *self.where()], capture_output=True, text=True,
+        where = self.where()[:2] if command[0] == "logs" else self.where()
+        out = subprocess.run([ONCPU, *command, *where], capture_output=True, text=True,
                              timeout=DEADLINE, check=False)
         if out.returncode:
             raise RuntimeError(f"{command}: {out.stderr}")

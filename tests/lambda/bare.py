@@ -161,6 +161,13 @@ def do_close(event, request_id):
     return {"closed": True}
 
 
+def do_hang_up(event, request_id):
+    """Answers, asks for next and hangs up: no event can reach it."""
+    respond(request_id, {"hung": "up"})
+    raw(b"GET " + API.encode() + b"next HTTP/1.1\r\nHost: x\r\n\r\n", read=False)
+    time.sleep(3600)
+
+
 def do_garbage(event, request_id):
     return {"said": [raw(*pieces) for pieces in (
         [os.urandom(65536)],
@@ -261,7 +268,7 @@ while True:
     name = trigger.getheader("Lambda-Runtime-Aws-Request-Id")
     what = json.loads(body)
     count += 1
-    silent = ("tell", "early", "refused", "error")
+    silent = ("tell", "early", "refused", "error", "hang_up")
     answer = globals()["do_" + what.get("do", "echo")](what, name)
     if what.get("do") not in silent:
         respond(name, answer)
