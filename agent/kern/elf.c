@@ -56,7 +56,7 @@ static int file_offset(const struct image *im, uint64_t address, uint64_t *ret_o
 		    !(p.p_flags & PF_X))
 			continue;
 		if (address >= p.p_vaddr && address - p.p_vaddr < p.p_filesz &&
-		    p.p_offset < INT64_MAX - p.p_filesz) {
+		    p.p_filesz < INT64_MAX && p.p_offset < INT64_MAX - p.p_filesz) {
 			*ret_offset = address - p.p_vaddr + p.p_offset;
 			return 0;
 		}
@@ -90,7 +90,7 @@ static Elf_Scn *section_named(const struct image *im, const char *name, GElf_Shd
 }
 
 /* A note's description: pc, base, semaphore, provider, name, arguments. */
-static int one_note(const struct image *im, const char *d, size_t size, int64_t moved,
+static int one_note(const struct image *im, const char *d, size_t size, uint64_t moved,
 		    marks_fn visit, void *user)
 {
 	const char *provider = d + 24, *probe;
@@ -106,14 +106,14 @@ static int one_note(const struct image *im, const char *d, size_t size, int64_t 
 	memcpy(&pc, d, 8);
 	memcpy(&base, d + 8, 8);
 	if (moved && base) /* prelinked since: the base section tells by how much */
-		pc += (uint64_t)(moved - (int64_t)base);
+		pc += moved - base;
 	if (file_offset(im, pc, &offset) || !holds_nop(im->fd, offset))
 		return 0;
 	left = (size_t)visit(user, probe, offset);
 	return left ? (int)left : 1;
 }
 
-static int walk_notes(const struct image *im, Elf_Data *data, int64_t base, marks_fn visit,
+static int walk_notes(const struct image *im, Elf_Data *data, uint64_t base, marks_fn visit,
 		      void *user)
 {
 	size_t at = 0, next, name, desc;
@@ -144,13 +144,13 @@ int elf_marks(int fd, marks_fn visit, void *user)
 	struct image im;
 	Elf_Scn *section;
 	Elf_Data *data;
-	int64_t base = 0;
+	uint64_t base = 0;
 	int error = image_open(fd, &im);
 
 	if (error)
 		return error;
 	if (section_named(&im, ".stapsdt.base", &header))
-		base = (int64_t)header.sh_addr;
+		base = header.sh_addr;
 	section = section_named(&im, ".note.stapsdt", &header);
 	data = section && header.sh_size < 1 << 20 ? elf_getdata(section, NULL) : NULL;
 	error = data && data->d_buf ? walk_notes(&im, data, base, visit, user) : 0;
