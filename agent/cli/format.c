@@ -39,13 +39,14 @@ void format_ns(int64_t ns, char cell[CELL_MAX])
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		uint64_t u = (uint64_t)units[i].unit;
 
-		if (v < u)
+		/* what rounds up to a power of ten is written with its digits, in its unit */
+		if (v < u - u / 20000)
 			continue;
 		scaled(ns, units[i].unit,
-		       i == 0	     ? 3
-		       : v < 10 * u  ? 3
-		       : v < 100 * u ? 2
-				     : 1,
+		       i == 0		       ? 3
+		       : v < 10 * u - u / 2000 ? 3
+		       : v < 100 * u - u / 200 ? 2
+					       : 1,
 		       units[i].name, cell);
 		return;
 	}

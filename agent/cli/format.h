@@ -10,8 +10,8 @@
 
 enum { CELL_MAX = 160, COLUMNS_MAX = 12 };
 
-/* "0", "950 ns", "12.3 µs", "4.56 ms", "1.234 s": four significant digits at the most, rounded half
- * away from zero. */
+/* "0", "950 ns", "12.30 µs", "4.560 ms", "1.234 s": four significant digits, of seconds three
+ * decimals; rounded half away from zero. */
 void format_ns(int64_t ns, char cell[CELL_MAX]);
 /* "12.34×"; "–" where the divisor is not positive. */
 void format_ratio(int64_t a, int64_t b, char cell[CELL_MAX]);
