@@ -50,7 +50,9 @@ int command_agent(int argc, char **argv)
 			break;
 		case 'r':
 			if (parse_int64(optarg, 0, 1 << 20, &fd))
-				return command_fail("--ready-fd %s is no descriptor", optarg), 2;
+				return command_fail("--ready-fd %s is no number of a descriptor",
+						    optarg),
+				       2;
 			o.ready_fd = (int)fd;
 			break;
 		default:

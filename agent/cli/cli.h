@@ -21,6 +21,7 @@ int command_misused(const char *command, int argc, char **argv);
 __attribute__((format(printf, 1, 2))) int command_fail(const char *format, ...); /* returns 1 */
 
 int command_agent(int argc, char **argv);
+int command_unpin(int argc, char **argv);
 int command_invocations(int argc, char **argv);
 int command_compare(int argc, char **argv);
 int command_instances(int argc, char **argv);

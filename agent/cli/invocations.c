@@ -48,7 +48,10 @@ static int parse(const char *command, struct listing *l, int argc, char **argv)
 			break;
 		case 'n':
 			if (parse_uint64(optarg, 0, 1u << 30, &last))
-				return command_fail("--last %s is no number of records", optarg), 2;
+				return command_fail(
+					       "--last %s is no whole number of records (0 = all)",
+					       optarg),
+				       2;
 			l->select.last = last;
 			l->last_said = true;
 			break;

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "daemon/agent.h"
+#include "daemon/config.h"
 
 static const struct command commands[] = {
 	{ "agent", "measure: load the kernel side, correlate, store and serve",
@@ -17,6 +18,14 @@ static const struct command commands[] = {
 	  "Defaults: /var/lib/oncpu, /run/oncpu/oncpu.sock, /etc/oncpu/oncpu.conf if it is "
 	  "there.\n",
 	  command_agent },
+	{ "unpin", "end what an agent left measuring: remove its maps and hooks from the kernel",
+	  "oncpu unpin [--state-dir DIR] [--config FILE] [--pin-dir DIR]\n\n"
+	  "For pins of another version, or of an agent that does not come back. What the ledger "
+	  "has\n"
+	  "not stored yet is given up: starting and stopping the agent with --unpin stores it "
+	  "first.\n"
+	  "Refuses while an agent runs. Needs root.\n",
+	  command_unpin },
 	{ "invocations", "list invocations: wall, on-CPU and billed time, one a line",
 	  "oncpu invocations [--json] [--function NAME] [--id ID] [--last N] [--since T]\n"
 	  "                  [--state-dir DIR] [--socket PATH]\n\n"
@@ -72,7 +81,7 @@ static const struct command commands[] = {
 	  "Exits 0 if nothing fails. Needs root to try the kernel side.\n",
 	  command_doctor },
 };
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), OPTIONS_MAX = 48 };
 
 const struct command *command_find(const char *name)
 {
@@ -82,13 +91,16 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
-/* Near enough to be meant: the same first letters, or one letter off. */
+/* Near enough to be meant: few letters off, or the same first letters. */
 const char *command_nearest(const char *name)
 {
+	const char *names[COMMANDS + 1] = { NULL }, *found;
 	size_t best = 0;
-	const char *found = NULL;
 
-	for (int i = 0; i < COMMANDS; i++) {
+	for (int i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	found = config_nearest(name, names);
+	for (int i = 0; i < COMMANDS && !found; i++) {
 		size_t same = 0;
 
 		while (name[same] && name[same] == commands[i].name[same])
@@ -99,6 +111,23 @@ const char *command_nearest(const char *name)
 		}
 	}
 	return found;
+}
+
+/* The option of a command's help that is nearest, or NULL. */
+static const char *option_nearest(const char *command, const char *option, char (*buffer)[32])
+{
+	const struct command *c = command_find(command);
+	const char *names[OPTIONS_MAX + 1] = { NULL };
+	size_t n = 0;
+
+	for (const char *at = c ? c->usage : ""; n < OPTIONS_MAX && (at = strstr(at, "--")); n++) {
+		size_t length = strspn(at += 2, "abcdefghijklmnopqrstuvwxyz-");
+
+		snprintf(buffer[n], sizeof(buffer[n]), "%.*s", (int)length, at);
+		names[n] = buffer[n];
+		at += length;
+	}
+	return config_nearest(option, names);
 }
 
 int command_fail(const char *format, ...)
@@ -115,12 +144,22 @@ int command_fail(const char *format, ...)
 
 int command_misused(const char *command, int argc, char **argv)
 {
-	const char *what = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+	const char *what = optind > 0 && optind <= argc ? argv[optind - 1] : "", *near = NULL;
+	int name = (int)strcspn(what, "=");
+	char word[64], buffer[OPTIONS_MAX][32];
 
-	if (optopt && optopt != '?' && optopt < 256 && !(what[0] == '-' && what[1] == '-'))
-		fprintf(stderr, "oncpu %s: -%c is no option", command, optopt);
+	snprintf(word, sizeof(word), "%.*s", name, what);
+	fprintf(stderr, "oncpu %s: ", command);
+	if (strncmp(what, "--", 2) != 0)
+		fprintf(stderr, "-%c is no option", optopt);
+	else if (optopt && what[name]) /* getopt_long knows it: so its value is the trouble */
+		fprintf(stderr, "%s takes no value", word);
+	else if (optopt)
+		fprintf(stderr, "%s lacks its value", word);
+	else if ((near = option_nearest(command, word + 2, buffer)))
+		fprintf(stderr, "there is no option %s, did you mean --%s?", word, near);
 	else
-		fprintf(stderr, "oncpu %s: %s is no option, or lacks its value", command, what);
+		fprintf(stderr, "there is no option %s", word);
 	fprintf(stderr, " (see: oncpu help %s)\n", command);
 	return 2;
 }

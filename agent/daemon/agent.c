@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/attacher.h"
+#include "daemon/cgroups.h"
 #include "daemon/config.h"
 #include "daemon/proc.h"
 #include "daemon/worker.h"
@@ -41,10 +42,14 @@ struct held {
 
 static int override(char *to, size_t size, const char *name, const char *value)
 {
-	if (!value || !*value)
+	if (!value)
 		return 0;
+	if (!*value) { /* a script's variable that is not set: the default was not meant */
+		log_error("%s is empty (name one, or leave it out)", name);
+		return -EINVAL;
+	}
 	if (strlen(value) >= size) {
-		log_error("%s is longer than %zu bytes", name, size - 1);
+		log_error("%s is longer than %zu bytes (choose a shorter one)", name, size - 1);
 		return -ENAMETOOLONG;
 	}
 	snprintf(to, size, "%s", value);
@@ -98,6 +103,18 @@ static int load_config(const struct agent_options *options, struct agent_config 
 		log_error("%s", error);
 	else
 		log_set_level(config->log_level);
+	return err;
+}
+
+static int check_cgroups(const struct agent_config *config)
+{
+	char error[CONFIG_ERROR_LEN], root[CONFIG_PATH_LEN] = "";
+	int err;
+
+	kern_cgroup_root(root, sizeof(root)); /* none: it stays empty */
+	err = cgroups_check(config, root, error);
+	if (err)
+		log_error("%s", error);
 	return err;
 }
 
@@ -256,6 +273,8 @@ static int prepare(const struct agent_options *options, struct held *h)
 		return -ENOMEM;
 	err = load_config(options, h->config);
 	if (!err)
+		err = check_cgroups(h->config);
+	if (!err)
 		err = find_identity(h->config, &h->identity);
 	if (!err)
 		err = make_state_dir(h);
@@ -312,6 +331,55 @@ static int remove_pins(struct held *h)
 		return 1;
 	}
 	return 0;
+}
+
+/* No agent may run there: neither one of this state directory nor one on these pins. */
+static int check_nobody_runs(struct held *h)
+{
+	char path[LOCK_PATH_LEN];
+	int pid = 0;
+
+	lock_path(h, path);
+	h->lock = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (h->lock >= 0 && wait_for_lock(h->lock, &pid) == -EBUSY) {
+		log_error("an agent (pid %d) runs on %s: stop it first (kill %d)", pid,
+			  h->config->state_dir, pid);
+		return -EBUSY;
+	}
+	if (kern_pins_in_use(h->config->pin_dir)) {
+		log_error("an agent runs on the pins in %s: stop it first, or name its state "
+			  "directory (--state-dir)",
+			  h->config->pin_dir);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+int agent_unpin(const struct agent_options *options)
+{
+	struct held h = { .lock = -EBADF, .listen = -EBADF, .channel = { -EBADF, -EBADF } };
+	int err = -ENOMEM, removed = 0;
+
+	if (geteuid() != 0) {
+		log_error("removing the pins needs root (run it with sudo)");
+		return 1;
+	}
+	h.config = malloc(sizeof(*h.config));
+	if (h.config)
+		err = load_config(options, h.config);
+	if (!err)
+		err = check_nobody_runs(&h);
+	if (!err && (removed = kern_unpin(h.config->pin_dir)) < 0) {
+		log_error("%s", kern_error());
+		err = removed;
+	}
+	if (!err && removed == 0)
+		log_info("there are no pins in %s", h.config->pin_dir);
+	else if (!err)
+		log_info("%d pins removed from %s: the measuring has ended", removed,
+			 h.config->pin_dir);
+	release(&h);
+	return err != 0;
 }
 
 static int run_attacher(const struct agent_options *options, struct held *h, pid_t worker)

@@ -32,4 +32,7 @@ struct agent_options {
 /* Runs until stopped. The process's exit code; every failure has been logged in one line. */
 int agent_run(const struct agent_options *options);
 
+/* `oncpu unpin`: removes the pins that an agent has left, unless one runs. Likewise. */
+int agent_unpin(const struct agent_options *options);
+
 #endif

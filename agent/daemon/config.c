@@ -68,33 +68,6 @@ const char *config_nearest(const char *word, const char *const *names)
 	return best;
 }
 
-int config_pin_dir(const char *state_dir, char *buffer, size_t size)
-{
-	uint32_t hash = 2166136261u; /* FNV-1a */
-	int n;
-
-	if (strcmp(state_dir, CONFIG_DEFAULT_STATE_DIR) == 0) {
-		n = snprintf(buffer, size, "%s", CONFIG_DEFAULT_PIN_DIR);
-	} else {
-		for (const char *c = state_dir; *c; c++)
-			hash = (hash ^ (unsigned char)*c) * 16777619u;
-		n = snprintf(buffer, size, "%s-%08x", CONFIG_DEFAULT_PIN_DIR, hash);
-	}
-	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
-
-int config_facts(const struct agent_config *config, const char *function,
-		 struct function_facts *ret_facts)
-{
-	for (size_t i = 0; i < config->function_count; i++) {
-		if (strcmp(config->functions[i].name, function) == 0) {
-			*ret_facts = config->functions[i].facts;
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
 __attribute__((format(printf, 3, 4))) static int refuse(char error[CONFIG_ERROR_LEN], int code,
 							const char *format, ...)
 {
@@ -127,6 +100,37 @@ static int make_absolute(char path[CONFIG_PATH_LEN], char error[CONFIG_ERROR_LEN
 	for (n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
 		path[n - 1] = '\0';
 	return 0;
+}
+
+int config_pin_dir(const char *state_dir, char *buffer, size_t size)
+{
+	char path[CONFIG_PATH_LEN], unused[CONFIG_ERROR_LEN];
+	uint32_t hash = 2166136261u; /* FNV-1a */
+	int n;
+
+	if (snprintf(path, sizeof(path), "%s", state_dir) >= (int)sizeof(path) ||
+	    make_absolute(path, unused))
+		return -ENAMETOOLONG;
+	if (strcmp(path, CONFIG_DEFAULT_STATE_DIR) == 0) {
+		n = snprintf(buffer, size, "%s", CONFIG_DEFAULT_PIN_DIR);
+	} else {
+		for (const char *c = path; *c; c++)
+			hash = (hash ^ (unsigned char)*c) * 16777619u;
+		n = snprintf(buffer, size, "%s-%08x", CONFIG_DEFAULT_PIN_DIR, hash);
+	}
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int config_facts(const struct agent_config *config, const char *function,
+		 struct function_facts *ret_facts)
+{
+	for (size_t i = 0; i < config->function_count; i++) {
+		if (strcmp(config->functions[i].name, function) == 0) {
+			*ret_facts = config->functions[i].facts;
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 static int check_limits(const struct agent_config *config, char error[CONFIG_ERROR_LEN])

@@ -76,6 +76,7 @@ struct agent_config {
 	struct config_function functions[CONFIG_MAX_FUNCTIONS];
 	size_t function_count;
 	struct kern_pattern patterns[ONCPU_MAX_PATTERNS];
+	unsigned pattern_lines[ONCPU_MAX_PATTERNS];
 	size_t pattern_count;
 	struct config_mark marks[CONFIG_MAX_MARKS];
 	size_t mark_count;

@@ -134,6 +134,17 @@ static int set_bytes(struct reading *r, const struct key *key, const char *value
 	return 0;
 }
 
+static int set_ring(struct reading *r, const struct key *key, const char *value)
+{
+	int err = set_bytes(r, key, value);
+	uint32_t bytes = r->config->ring_bytes;
+
+	if (!err && (bytes < 65536 || (bytes & (bytes - 1))))
+		return refuse(r, "%s = %s is no power of two of at least 64KiB (try 16MiB)",
+			      key->name, value);
+	return err;
+}
+
 static int set_age(struct reading *r, const struct key *key, const char *value)
 {
 	int64_t ns;
@@ -166,10 +177,23 @@ static int set_cgroup(struct reading *r, const struct key *key, const char *valu
 	if (value[0] != '/')
 		return refuse(r, "%s = %s is no cgroup path (begin it with /)", key->name, value);
 	if (strlen(value) >= ONCPU_PATTERN_LEN || !text_is_clean(value, strlen(value)))
-		return refuse(r, "%s is too long or no clean text", key->name);
+		return refuse(r, "%s is longer than %u bytes or no clean text", key->name,
+			      ONCPU_PATTERN_LEN - 1);
+	for (const char *at = value; *at; at += 1 + strcspn(at + 1, "/")) {
+		size_t n = strcspn(at + 1, "/");
+
+		/* the kernel's path of a cgroup is never written so: it would match nothing */
+		if (n == 0 || strncmp(at + 1, "..", n > 2 ? n : 2) == 0 || (n == 1 && at[1] == '.'))
+			return refuse(
+				r,
+				"%s = %s can match no cgroup: it has an empty, . or .. component "
+				"(write the path as /proc/PID/cgroup shows it)",
+				key->name, value);
+	}
 	if (r->config->pattern_count == ONCPU_MAX_PATTERNS)
 		return refuse(r, "more than %u cgroup patterns (join some with * or ?)",
 			      ONCPU_MAX_PATTERNS);
+	r->config->pattern_lines[r->config->pattern_count] = r->line;
 	pattern = &r->config->patterns[r->config->pattern_count++];
 	memcpy(pattern->function, this_function(r)->name, sizeof(pattern->function));
 	snprintf(pattern->pattern, sizeof(pattern->pattern), "%s", value);
@@ -205,7 +229,7 @@ static const struct key agent_keys[] = {
 	{ "max_instances", set_number, AT(agent_config, max_instances), 1,
 	  (1 << ONCPU_INSTANCE_BITS) - 1 },
 	{ "max_threads", set_number, AT(agent_config, max_threads), 2, 1 << 22 },
-	{ "ring_bytes", set_bytes, AT(agent_config, ring_bytes), 0, 1 << 30 },
+	{ "ring_bytes", set_ring, AT(agent_config, ring_bytes), 0, 1 << 30 },
 	{ "retention_age", set_age, AT(agent_config, retention_seconds) },
 	{ "retention_bytes", set_bytes, AT(agent_config, retention_bytes), 0, INT64_MAX },
 	{ "reorder_ms", set_number, AT(agent_config, reorder_ms), 1, 60000 },
@@ -430,7 +454,9 @@ int config_read(struct agent_config *config, const char *path, char error[CONFIG
 	}
 	bad = ini_parse_stream(next_line, &r, on_key, &r);
 	if (!r.code && ferror(file)) {
-		snprintf(error, CONFIG_ERROR_LEN, "%s: cannot be read: %s", path, strerror(errno));
+		snprintf(error, CONFIG_ERROR_LEN,
+			 "%s: cannot be read: %s (name a file with --config)", path,
+			 strerror(errno));
 		return -EIO;
 	}
 	if (!r.code && bad != 0) {

@@ -309,6 +309,8 @@ static int refuse_mark(const struct agent_config *config, const struct config_ma
 	else if (err == -ENOENT)
 		snprintf(at, left, "%s has no symbol %s (correct `symbol`; see nm -D)", mark->file,
 			 mark->symbol);
+	else if (err == -ENOEXEC || err == -EBADMSG)
+		snprintf(at, left, "%s is no ELF file of x86-64 (correct `file`)", mark->file);
 	else
 		snprintf(at, left,
 			 "%s of %s cannot be attached: %s (the attacher's line says more)",

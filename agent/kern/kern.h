@@ -50,13 +50,19 @@ enum kern_fd {
 
 const char *kern_error(void); /* last error with cause and cure */
 
+/* Where cgroup v2 is mounted. 0, -ENOENT. */
+int kern_cgroup_root(char *buffer, size_t size);
+
 struct kern_owner;
 /* Loads or adopts the pins of pin_dir. -EPERM, -ENOENT (no BTF), -EPROTO (pins of another layout),
  * -ENOSYS (kernel too old), -EINVAL. *ret_adopted: maps of an earlier agent were taken over. */
 int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_owner,
 		    bool *ret_adopted);
 void kern_owner_close(struct kern_owner **owner); /* leaves the pins: accounting goes on */
-int kern_unpin(const char *pin_dir);		  /* removes every pin: accounting stops */
+/* Removes every pin: accounting stops, what waits in the ring is gone. How many there were. */
+int kern_unpin(const char *pin_dir);
+/* Does an agent's heart beat there? Takes up to 600 ms. False also for another layout's pins. */
+bool kern_pins_in_use(const char *pin_dir);
 int kern_owner_fd(const struct kern_owner *o, enum kern_fd which);
 /* Adopts what already runs in matching cgroups (iter/task), then makes each CPU switch once. */
 int kern_owner_adopt(struct kern_owner *o);

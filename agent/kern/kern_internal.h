@@ -12,8 +12,6 @@
 __attribute__((format(printf, 2, 3))) int kern_fail(int error, const char *format, ...);
 
 #define KERN_CGROUP_ROOT_MAX 512
-/* Finds the cgroup v2 mount. 0, -ENOENT. */
-int kern_cgroup_root(char *buffer, size_t size);
 /* True if the glob (bpf/accounting.h) takes the path. */
 int kern_glob(const char *pattern, const char *path);
 

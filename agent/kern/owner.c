@@ -102,6 +102,37 @@ static int pin_path(const struct kern_owner *o, const char *name, char *buffer, 
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
+static bool is_ours(const char *name)
+{
+	return !strncmp(name, "map_", 4) || !strncmp(name, "link_", 5) ||
+	       !strncmp(name, "mark-", 5) || !strncmp(name, "symbol-", 7) || !strcmp(name, "call");
+}
+
+/* How many there were. The control map goes first: without it the rest is not taken for whole. */
+static int remove_pins(const char *pin_dir)
+{
+	DIR *d = opendir(pin_dir);
+	struct dirent *e;
+	int removed = 0, error = 0;
+
+	if (!d)
+		return -errno;
+	if (!unlinkat(dirfd(d), "map_control", 0))
+		removed++;
+	else if (errno != ENOENT)
+		error = -errno;
+	while (!error && (e = readdir(d))) {
+		if (!is_ours(e->d_name))
+			continue;
+		if (!unlinkat(dirfd(d), e->d_name, 0))
+			removed++;
+		else if (errno != ENOENT)
+			error = -errno;
+	}
+	closedir(d);
+	return error ? error : removed;
+}
+
 static int map_control(int fd, struct oncpu_control **ret_control)
 {
 	void *memory = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -112,34 +143,55 @@ static int map_control(int fd, struct oncpu_control **ret_control)
 	return 0;
 }
 
-/* The pins of an earlier agent: 1 = adopt them, 0 = there are none, -EPROTO = not ours to touch. */
-static int look_at_pins(struct kern_owner *o)
+/* 0; -ENOENT: no pin there; -EPROTO: another layout's. */
+static int open_control(const char *pin_dir, struct oncpu_control **ret_control)
 {
 	struct bpf_map_info info = {};
 	uint32_t length = sizeof(info);
 	char path[300];
 	int fd, error;
 
-	if ((error = pin_path(o, "map_control", path, sizeof(path))))
-		return error;
+	if (snprintf(path, sizeof(path), "%s/map_control", pin_dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return 0;
+		return -errno;
 	error = bpf_obj_get_info_by_fd(fd, &info, &length) ? -errno : 0;
 	if (!error && info.value_size != sizeof(struct oncpu_control))
 		error = -EPROTO;
 	if (!error)
-		error = map_control(fd, &o->control);
+		error = map_control(fd, ret_control);
 	close(fd);
-	if (!error && o->control->abi_version != ONCPU_ABI_VERSION)
-		error = -EPROTO;
-	if (error == -EPROTO)
-		return kern_fail(
-			error,
-			"%s holds the maps of another oncpu version (layout %u, this one "
-			"has %u): stop that agent with --unpin, or run `oncpu agent --unpin`",
-			o->pin_dir, o->control ? o->control->abi_version : 0, ONCPU_ABI_VERSION);
-	return error ? error : 1;
+	return error;
+}
+
+/* The pins of an earlier agent: 1 = adopt them, 0 = there are none, -EPROTO = not ours to touch. */
+static int look_at_pins(struct kern_owner *o)
+{
+	int error = open_control(o->pin_dir, &o->control);
+	uint32_t version = o->control ? o->control->abi_version : 0;
+
+	/* killed while it made its pins or removed them: they are no use, and a link among them
+	 * would keep the new hooks from being attached */
+	if (error == -ENOENT || (!error && !version)) {
+		if (o->control)
+			munmap(o->control, sysconf(_SC_PAGESIZE));
+		o->control = NULL;
+		error = remove_pins(o->pin_dir);
+		return error < 0 ? kern_fail(error, "cannot remove what is left in %s: %s",
+					     o->pin_dir, strerror(-error))
+				 : 0;
+	}
+	if (!error && version == ONCPU_ABI_VERSION)
+		return 1;
+	if (error && error != -EPROTO)
+		return kern_fail(error, "cannot read %s/map_control: %s", o->pin_dir,
+				 strerror(-error));
+	return kern_fail(-EPROTO,
+			 "%s holds the maps of another oncpu version (layout %u, this one has %u): "
+			 "start and stop that version with --unpin, it stores what waits there; or "
+			 "give that up: sudo oncpu unpin --pin-dir %s",
+			 o->pin_dir, version, ONCPU_ABI_VERSION, o->pin_dir);
 }
 
 /* ---- sizes ---- */
@@ -453,17 +505,41 @@ void kern_owner_close(struct kern_owner **owner)
 
 int kern_unpin(const char *pin_dir)
 {
-	DIR *d = opendir(pin_dir);
-	struct dirent *e;
-	int removed = 0;
+	struct statfs fs;
+	int removed;
 
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	while ((e = readdir(d)))
-		if (e->d_name[0] != '.' && !unlinkat(dirfd(d), e->d_name, 0))
-			removed++;
-	closedir(d);
-	return rmdir(pin_dir) && errno != ENOENT ? -errno : removed;
+	if (statfs(pin_dir, &fs))
+		return errno == ENOENT ? 0
+				       : kern_fail(-errno, "cannot look into %s: %s", pin_dir,
+						   strerror(errno));
+	if (fs.f_type != BPF_FS_MAGIC)
+		return kern_fail(-EINVAL, "%s is not on a bpffs: no pins of oncpu's are there",
+				 pin_dir);
+	removed = remove_pins(pin_dir);
+	if (removed < 0)
+		return kern_fail(removed, "cannot remove the pins in %s: %s", pin_dir,
+				 strerror(-removed));
+	/* somebody else's may be there, or it is the mount itself */
+	if (rmdir(pin_dir) && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY &&
+	    errno != EPERM)
+		return kern_fail(-errno, "cannot remove %s: %s", pin_dir, strerror(errno));
+	return removed;
+}
+
+bool kern_pins_in_use(const char *pin_dir)
+{
+	struct oncpu_control *control = NULL;
+	uint64_t before, now;
+
+	if (open_control(pin_dir, &control))
+		return false;
+	before = now = __atomic_load_n(&control->heartbeat_ns, __ATOMIC_RELAXED);
+	for (int i = 0; before && now == before && i < 60; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		now = __atomic_load_n(&control->heartbeat_ns, __ATOMIC_RELAXED);
+	}
+	munmap(control, sysconf(_SC_PAGESIZE));
+	return now != before;
 }
 
 int kern_owner_fd(const struct kern_owner *o, enum kern_fd which)

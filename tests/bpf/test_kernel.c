@@ -472,7 +472,7 @@ static void test_pins_of_another_layout_are_refused(void **state)
 	assert_ptr_not_equal(control, MAP_FAILED);
 	control->abi_version = 77;
 	assert_int_equal(kern_owner_open(&config, &other, &adopted), -EPROTO);
-	assert_non_null(strstr(kern_error(), "--unpin"));
+	assert_non_null(strstr(kern_error(), "oncpu unpin --pin-dir " PIN_DIR));
 	control->abi_version = ONCPU_ABI_VERSION;
 	munmap(control, 4096);
 }

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/cgroups.h"
 #include "daemon/config.h"
 
 static struct agent_config config;
@@ -98,6 +100,13 @@ static void test_config_tells_line_and_cure(void **state)
 	expect_error("[agent\n", 1, "] is missing");
 	expect_error("[function \"\"]\n", 1, "the name is empty");
 	expect_error("[agent]\nretention_age = soon\n", 2, "no duration");
+	expect_error("[agent]\nring_bytes = 100000\n", 2, "power of two");
+	expect_error("[function \"a\"]\ncgroup = /\n", 2, "can match no cgroup");
+	expect_error("[function \"a\"]\ncgroup = /a//b\n", 2, "can match no cgroup");
+	expect_error("[function \"a\"]\ncgroup = /a/\n", 2, "can match no cgroup");
+	expect_error("[function \"a\"]\ncgroup = /a/../b\n", 2, "can match no cgroup");
+	expect_error("[function \"a\"]\ncgroup = /./b\n", 2, "can match no cgroup");
+	assert_int_equal(read_text("[function \"a\"]\ncgroup = /..b/.c/d..\n"), 0);
 }
 
 static void test_config_refuses_long_lines(void **state)
@@ -113,6 +122,46 @@ static void test_config_refuses_long_lines(void **state)
 	assert_int_equal(strlen(config.functions[0].name), 63);
 	snprintf(text, sizeof(text), "[function \"%064d\"]\n", 7);
 	expect_error(text, 1, "longer than 63 bytes");
+}
+
+static void expect_cgroup(const char *root, const char *path, const char *part)
+{
+	char text[512];
+	int code;
+
+	snprintf(text, sizeof(text), "[function \"a\"]\n\ncgroup = %s\n", path);
+	assert_int_equal(read_text(text), 0);
+	code = cgroups_check(&config, root, error);
+	assert_int_equal(code, part ? -EINVAL : 0);
+	if (part && (!strstr(error, ":3: ") || !strstr(error, part)))
+		fail_msg("for %s wanted \"%s\", got: %s", path, part, error);
+}
+
+static void test_config_cgroups_that_cannot_be(void **state)
+{
+	char root[] = "/tmp/oncpu-root-XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/functions", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", root);
+	fclose(fopen(path, "w"));
+	log_set_level(LOG_LEVEL_ERROR);
+	expect_cgroup(root, "/functions/thumb-*", NULL);
+	expect_cgroup(root, "/functions", NULL);
+	expect_cgroup(root, "/function/thumb-1", NULL); /* may be made any time */
+	expect_cgroup(root, "/a*/cgroup.procs/b", NULL);
+	expect_cgroup(root, "/cgroup.procs", "is a file");
+	expect_cgroup(root, "/cgroup.procs/a-*", "is a file");
+	snprintf(path, sizeof(path), "%s/functions/a", root);
+	expect_cgroup(root, path, "(write /functions/a)");
+	expect_cgroup("", "/functions/a", "mount -t cgroup2");
+	snprintf(path, sizeof(path), "%s/cgroup.procs", root);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/functions", root);
+	rmdir(path);
+	rmdir(root);
 }
 
 static void test_config_bounds_counts(void **state)
@@ -135,12 +184,18 @@ static void test_config_bounds_counts(void **state)
 static void test_config_finish_checks(void **state)
 {
 	(void)state;
-	assert_int_equal(read_text("[agent]\nring_bytes = 100000\n"), 0);
+	config_defaults(&config);
+	config.ring_bytes = 100000;
 	assert_int_equal(config_finish(&config, error), -EINVAL);
 	assert_non_null(strstr(error, "power of two"));
 	config_defaults(&config);
 	assert_int_equal(config_finish(&config, error), 0);
 	assert_string_equal(config.pin_dir, "/sys/fs/bpf/oncpu");
+	/* one directory, however it is named: the agent and those who ask it must agree */
+	assert_int_equal(chdir("/tmp"), 0);
+	assert_int_equal(config_pin_dir("/tmp/state", config.pin_dir, sizeof(config.pin_dir)), 0);
+	assert_int_equal(config_pin_dir("state//", config.host, sizeof(config.host)), 0);
+	assert_string_equal(config.pin_dir, config.host);
 	assert_true(config.host[0]);
 	assert_int_equal(config_read(&config, "/nonexistent/oncpu.conf", error), -ENOENT);
 }
@@ -151,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_config_reads_everything),
 		cmocka_unit_test(test_config_tells_line_and_cure),
 		cmocka_unit_test(test_config_refuses_long_lines),
+		cmocka_unit_test(test_config_cgroups_that_cannot_be),
 		cmocka_unit_test(test_config_bounds_counts),
 		cmocka_unit_test(test_config_finish_checks),
 	};
