@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ static int start(struct companion *c, const struct place *place)
 				   .pin_dir = c->pin_dir,
 				   .unpin = true,
 				   .log_level = "warning" };
+	pid_t command = getpid();
 	int ready[2];
 	char byte;
 
@@ -36,6 +38,11 @@ static int start(struct companion *c, const struct place *place)
 	if (!c->pid) {
 		close(ready[0]);
 		setpgid(0, 0); /* a Ctrl-C is the command's, not the agent's */
+		/* killed with the command, so that nobody stays behind: what it had not stored yet
+		 * is pinned, and the next agent's */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != command)
+			_exit(1);
 		o.ready_fd = ready[1];
 		exit(agent_run(&o));
 	}
