@@ -315,6 +315,30 @@ static void fill_segments(struct machine *m, struct invocation_record *r)
 	memset(m->segments, 0, sizeof(m->segments));
 }
 
+static void fill_extensions(struct machine *m, struct invocation_record *r)
+{
+	r->extension_count = m->extension_count;
+	memcpy(r->extensions, m->extensions, sizeof(r->extensions));
+	m->extension_count = 0;
+	memset(m->extensions, 0, sizeof(m->extensions));
+}
+
+/* What one process of the open invocation has used. */
+static void on_part(struct machine *m, const struct oncpu_event *e, struct correlator *c)
+{
+	struct record_extension *x = &m->extensions[m->extension_count];
+
+	if (!is_open(m) || m->extension_count == RECORD_MAX_EXTENSIONS ||
+	    e->mark_number > INT64_MAX) {
+		unmatched(m, c);
+		return;
+	}
+	memcpy(x->name, e->id, sizeof(x->name));
+	x->name_len = e->id_len < ONCPU_ID_LEN ? e->id_len : ONCPU_ID_LEN;
+	x->cpu_ns = (int64_t)e->mark_number;
+	m->extension_count++;
+}
+
 static void fill_facts(const struct machine *m, const struct correlator_config *config,
 		       struct invocation_record *r)
 {
@@ -359,6 +383,7 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	fill_boundaries(m, e, config, &r);
 	fill_accounts(m, &r);
 	fill_segments(m, &r);
+	fill_extensions(m, &r);
 	fill_facts(m, config, &r);
 	r.flags = m->flags_open;
 	r.events_lost = m->events_lost_open;
@@ -601,6 +626,9 @@ bool machine_step(struct machine *m, const struct oncpu_event *e, struct correla
 		if (!m->frozen)
 			unmatched(m, c);
 		m->frozen = 0;
+		break;
+	case ONCPU_EV_PART:
+		on_part(m, e, c);
 		break;
 	case ONCPU_EV_EXIT:
 		close_instance(m, e, c);

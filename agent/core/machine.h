@@ -75,8 +75,9 @@ struct machine {
 	uint16_t memory_mb;   /* as its holder says; 0 = it does not */
 	uint32_t quota_us;    /* of a period of 100 ms, likewise */
 	uint64_t peak_bytes;  /* most memory, as its holder said last; 0 = it does not */
-	uint32_t segment_count, reserved;
+	uint32_t segment_count, extension_count;
 	struct record_segment segments[RECORD_MAX_SEGMENTS];
+	struct record_extension extensions[RECORD_MAX_EXTENSIONS]; /* of the open invocation */
 	char id[ONCPU_ID_LEN], suspended[ONCPU_ID_LEN];
 	char function[ONCPU_NAME_LEN];
 };

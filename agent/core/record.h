@@ -63,6 +63,13 @@ struct record_segment {
 	int64_t cpu_ns;
 };
 
+struct record_extension {
+	int64_t cpu_ns; /* of its process, within this invocation; a part of cpu_ns */
+	char name[ONCPU_ID_LEN];
+	uint32_t name_len, reserved;
+};
+#define RECORD_MAX_EXTENSIONS 10
+
 struct record_billed {
 	char policy[24]; /* policy name */
 	uint32_t version;
@@ -108,6 +115,8 @@ struct invocation_record {
 	 */
 	uint32_t segment_count;
 	struct record_segment segments[RECORD_MAX_SEGMENTS];
+	uint32_t extension_count; /* external extensions, where the holder tells */
+	struct record_extension extensions[RECORD_MAX_EXTENSIONS];
 };
 
 /* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the

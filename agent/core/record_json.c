@@ -225,6 +225,12 @@ static void put_scheduling(struct json_writer *w, const struct invocation_record
 {
 	jw_key(w, "extensions");
 	jw_array_open(w);
+	for (uint32_t i = 0; i < r->extension_count && i < RECORD_MAX_EXTENSIONS; i++) {
+		jw_object_open(w);
+		put_id(w, "name", "name_hex", r->extensions[i].name, r->extensions[i].name_len);
+		jw_key_int64(w, "cpu_ns", r->extensions[i].cpu_ns);
+		jw_object_close(w);
+	}
 	jw_array_close(w);
 	put_optional(w, "run_queue_ns", r->run_queue_ns);
 	jw_key(w, "context_switches");

@@ -12,7 +12,7 @@
 #include "core/record.h"
 
 /* Bytes written without the NUL, or -ENOSPC (buffer untouched past its size). */
-#define RECORD_JSON_MAX 8192 /* enough for any record */
+#define RECORD_JSON_MAX 16384 /* enough for any record */
 int invocation_record_json(const struct invocation_record *record, char *buffer, size_t size);
 int instance_record_json(const struct instance_record *record, char *buffer, size_t size);
 /* "host-bootid8-sequence"; 0 or -ENOSPC. */

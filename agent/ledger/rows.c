@@ -112,9 +112,9 @@ static int insert_sql(char *buffer, size_t size, const char *table, const char *
 }
 
 #define INVOCATION_FIXED                                                                           \
-	"record_key,function,instance,version,id,continues,segments,status,cold_"                  \
+	"record_key,function,instance,version,id,continues,segments,extensions,status,cold_"       \
 	"start," BILLED_NAMES
-#define INVOCATION_FIXED_COUNT (9 + 2 * RECORD_MAX_BILLED)
+#define INVOCATION_FIXED_COUNT (10 + 2 * RECORD_MAX_BILLED)
 #define INSTANCE_FIXED_COUNT 3
 
 int rows_insert_invocation_sql(char *buffer, size_t size)
@@ -139,7 +139,7 @@ int rows_select_invocation_sql(char *buffer, size_t size)
 	append_names(names, sizeof(names), invocation_columns, COUNT(invocation_columns), "r.");
 	n = snprintf(buffer, size,
 		     "SELECT " HEAD_NAMES ",(SELECT text FROM texts WHERE text_key=r.version),"
-		     "id,continues,segments,status,cold_start," BILLED_NAMES
+		     "id,continues,segments,extensions,status,cold_start," BILLED_NAMES
 		     "%s FROM invocations AS r",
 		     names);
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
@@ -200,6 +200,17 @@ static int bind_segments(sqlite3_stmt *st, int at, const struct invocation_recor
 				 SQLITE_STATIC);
 }
 
+_Static_assert(sizeof(struct record_extension) == 80, "stored as it stands");
+
+static int bind_extensions(sqlite3_stmt *st, int at, const struct invocation_record *record)
+{
+	if (!record->extension_count)
+		return sqlite3_bind_null(st, at);
+	return sqlite3_bind_blob(st, at, record->extensions,
+				 (int)(record->extension_count * sizeof(record->extensions[0])),
+				 SQLITE_STATIC);
+}
+
 int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 			 const struct invocation_record *record)
 {
@@ -210,15 +221,16 @@ int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 	bind_id(st, 5, record->id, record->id_len);
 	bind_id(st, 6, record->continues, record->continues_len);
 	bind_segments(st, 7, record);
-	sqlite3_bind_int64(st, 8, record->status);
-	sqlite3_bind_int64(st, 9, record->cold_start);
+	bind_extensions(st, 8, record);
+	sqlite3_bind_int64(st, 9, record->status);
+	sqlite3_bind_int64(st, 10, record->cold_start);
 	for (uint32_t i = 0; i < RECORD_MAX_BILLED; i++) {
 		if (i < record->billed_count) {
-			sqlite3_bind_int64(st, 10 + 2 * (int)i, keys->billed[i]);
-			sqlite3_bind_int64(st, 11 + 2 * (int)i, record->billed[i].billed_ns);
+			sqlite3_bind_int64(st, 11 + 2 * (int)i, keys->billed[i]);
+			sqlite3_bind_int64(st, 12 + 2 * (int)i, record->billed[i].billed_ns);
 		} else {
-			sqlite3_bind_null(st, 10 + 2 * (int)i);
 			sqlite3_bind_null(st, 11 + 2 * (int)i);
+			sqlite3_bind_null(st, 12 + 2 * (int)i);
 		}
 	}
 	return bind_integers(st, INVOCATION_FIXED_COUNT + 1, record, invocation_columns,
@@ -268,6 +280,21 @@ static void read_segments(sqlite3_stmt *st, int at, struct invocation_record *re
 	memcpy(record->segments, bytes, record->segment_count * sizeof(record->segments[0]));
 }
 
+static void read_extensions(sqlite3_stmt *st, int at, struct invocation_record *record)
+{
+	const void *bytes = sqlite3_column_blob(st, at);
+	size_t count = (size_t)sqlite3_column_bytes(st, at) / sizeof(record->extensions[0]);
+
+	if (!bytes)
+		return;
+	count = count < RECORD_MAX_EXTENSIONS ? count : RECORD_MAX_EXTENSIONS;
+	memcpy(record->extensions, bytes, count * sizeof(record->extensions[0]));
+	for (size_t i = 0; i < count; i++)
+		if (record->extensions[i].name_len > ONCPU_ID_LEN)
+			record->extensions[i].name_len = ONCPU_ID_LEN;
+	record->extension_count = (uint32_t)count;
+}
+
 static uint64_t read_sequence(sqlite3_stmt *st)
 {
 	return (uint64_t)sqlite3_column_int64(st, 0) & ((1ull << SEQUENCE_BITS) - 1);
@@ -309,6 +336,7 @@ void rows_read_invocation(sqlite3_stmt *st, const struct row_policies *policies,
 	r->id_len = read_id(st, at++, r->id);
 	r->continues_len = read_id(st, at++, r->continues);
 	read_segments(st, at++, r);
+	read_extensions(st, at++, r);
 	r->status = sqlite3_column_int(st, at++);
 	r->cold_start = sqlite3_column_int(st, at++) != 0;
 	read_billed(st, at, policies, r);

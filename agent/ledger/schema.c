@@ -13,6 +13,7 @@
  *version invocations		oncpu.invocation/1, a column a field (agent/core/record.h); -1 =
  *unknown; `flags` is a bit mask of enum record_flag; id and continues are raw bytes, NULL = none;
  *			segments: pairs of wall_ns and cpu_ns, 8 bytes each, little-endian;
+ *			extensions: 80 bytes each, struct record_extension of agent/core/record.h
  *			function, instance, version → texts; billed<i>_policy → policies, NULL =
  *none instances		oncpu.instance/1, likewise
  * rollup		per minute (of the end, minutes since the epoch) and function: counts and
@@ -40,7 +41,7 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 	  "version INTEGER NOT NULL,UNIQUE(name,version));"
 	  "CREATE TABLE invocations(record_key INTEGER PRIMARY KEY,function INTEGER NOT NULL,"
 	  "instance INTEGER NOT NULL,version INTEGER NOT NULL,id BLOB,continues BLOB,"
-	  "segments BLOB,"
+	  "segments BLOB,extensions BLOB,"
 	  "status INTEGER NOT NULL,cold_start INTEGER NOT NULL,flags INTEGER NOT NULL,"
 	  "start_realtime_ns INTEGER NOT NULL,end_realtime_ns INTEGER NOT NULL,"
 	  "wall_ns INTEGER NOT NULL,cpu_ns INTEGER NOT NULL,cpu_error_bound_ns INTEGER NOT NULL,"

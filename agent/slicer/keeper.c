@@ -40,6 +40,7 @@ struct kept {
 	uint64_t uid; /* the kernel side's */
 	pid_t pid;
 	pid_t extensions[FUNCTION_EXTENSIONS];
+	uint64_t extension_start_ns[FUNCTION_EXTENSIONS]; /* their CPU when the invocation began */
 	unsigned extension_count;
 	bool frozen, limited, soft_told;
 	uint64_t limit_ns, soft_ns, start_total_ns, look_ns;
@@ -123,6 +124,25 @@ static int boundary(struct keeper *k, struct kept *i, uint32_t kind, const struc
 		news->peak_bytes = peak;
 	}
 	return error;
+}
+
+/* Each extension's share of the invocation, before its end closes the books. */
+static void tell_parts(struct keeper *k, struct kept *i)
+{
+	struct keeper_news used = { .op = 0 };
+
+	read_extensions(i, &used);
+	for (unsigned e = 0; e < i->extension_count; e++) {
+		const char *path = i->function->extensions[e], *slash = strrchr(path, '/');
+		const char *name = slash ? slash + 1 : path;
+		uint64_t ns = used.extension_ns[e] - i->extension_start_ns[e];
+
+		if (used.extension_ns[e] < i->extension_start_ns[e])
+			continue; /* it has ended */
+		if (kern_boundary_mark(k->options->boundary, i->uid, ONCPU_EV_PART, name,
+				       strnlen(name, ONCPU_ID_LEN), 0, ns, NULL))
+			log_warning("an extension's share was not told: %s", kern_error());
+	}
 }
 
 static void freeze(struct keeper *k, struct kept *i)
@@ -275,12 +295,16 @@ static void on_spawn(struct keeper *k, const struct keeper_request *r)
 static void on_start(struct keeper *k, struct kept *i, const struct keeper_request *r,
 		     struct keeper_news *news)
 {
+	struct keeper_news used = { .op = 0 };
+
 	if (i->frozen)
 		boundary(k, i, ONCPU_EV_THAW, NULL, NULL);
 	news->error = boundary(k, i, ONCPU_EV_START, r, news);
 	if (i->frozen && cage_freeze(&i->cage, false))
 		log_error("%s cannot be thawed", i->cage.path);
 	i->frozen = false;
+	read_extensions(i, &used);
+	memcpy(i->extension_start_ns, used.extension_ns, sizeof(i->extension_start_ns));
 	i->limit_ns = r->cpu_limit_ns;
 	i->soft_ns = r->cpu_soft_ns;
 	i->soft_told = false;
@@ -322,10 +346,12 @@ static void on_request(struct keeper *k, const struct keeper_request *r)
 		news.error = boundary(k, i, ONCPU_EV_RESPONSE, r, &news);
 		break;
 	case KEEPER_END:
+		tell_parts(k, i);
 		news.error = boundary(k, i, ONCPU_EV_END, r, &news);
 		unlimit(k, i);
 		break;
 	case KEEPER_SUSPEND:
+		tell_parts(k, i);
 		news.error = boundary(k, i, ONCPU_EV_SUSPEND, r, &news);
 		unlimit(k, i);
 		break;
@@ -347,7 +373,6 @@ static void on_request(struct keeper *k, const struct keeper_request *r)
 	}
 	if (r->freeze || r->op == KEEPER_SUSPEND)
 		freeze(k, i);
-	read_extensions(i, &news);
 	tell(k, &news, -1);
 }
 

@@ -56,7 +56,7 @@ struct keeper_news {
 	uint64_t time_ns, total_ns; /* the boundary's reading */
 	uint64_t peak_bytes;	    /* most memory so far; 0 = not known */
 	uint64_t cgroup_id;
-	uint32_t extension_count, reserved;
+	uint32_t extension_count, reserved;	    /* the keeper's own */
 	uint64_t extension_ns[FUNCTION_EXTENSIONS]; /* their own CPU so far */
 	char id[ONCPU_ID_LEN];
 	char text[160];

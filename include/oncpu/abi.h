@@ -50,6 +50,8 @@ enum oncpu_event_kind {
 	ONCPU_EV_EXIT =
 		10, /* the last thread is gone; total_ns is final, uid is never seen again */
 	ONCPU_EV_READY = 11, /* init is over, no trigger yet (Runtime API: the first GET next) */
+	ONCPU_EV_PART = 12,  /* from a holder: what one process of the open invocation has used; its
+				name in id, ns in mark_number */
 	ONCPU_EV_KIND_COUNT
 };
 

@@ -96,6 +96,10 @@ def extension():
           all(r["cpu_ns"] >= 30 * MS > int(a.headers["x-oncpu-cpu-ns"])
               for r, a in zip(records, answers)), [r["cpu_ns"] for r in records])
     log = s.log("flushed")
+    shares = [r["extensions"] for r in records]
+    check("an extension: its own CPU is named in the record, a part of the whole",
+          all(len(x) == 1 and x[0]["name"] == "extension.py" and 25 * MS < x[0]["cpu_ns"]
+              < r["cpu_ns"] for x, r in zip(shares, records)), shares)
     check("an extension: the invocation ends after it asked for next",
           all(log.index(f"extension flushed after {a.id()}") < log.index(f"END RequestId: {a.id()}")
               for a in answers), log)

@@ -53,6 +53,8 @@ static void test_ledger_every_field_returns(void **state)
 	records[2].id_len = ONCPU_ID_LEN;
 	memcpy(records[2].continues, "\0", 1);
 	records[2].continues_len = 1;
+	records[2].extension_count = 1;
+	records[2].extensions[0] = (struct record_extension){ 77, "datadog", 7, 0 };
 	records[2].segment_count = 2;
 	records[2].segments[0] = (struct record_segment){ 1, INT64_MAX };
 	records[2].segments[1] = (struct record_segment){ -3, 0 };
