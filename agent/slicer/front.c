@@ -215,7 +215,8 @@ static unsigned working(const struct front *f)
 
 	for (uint32_t n = 0; n < f->highest; n++)
 		count += f->instances[n] &&
-			 (f->instances[n]->state == BUSY || f->instances[n]->end_pending);
+			 (f->instances[n]->state == BUSY || f->instances[n]->state == SLEEPING ||
+			  f->instances[n]->end_pending);
 	return count;
 }
 
@@ -261,6 +262,19 @@ static int prepare(struct front *f)
 				    f->options->log_directory, strerror(errno));
 	}
 	return error;
+}
+
+static void tell_ready(const struct front_options *o)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u\n", o->port);
+
+	log_info("callers are answered at port %u", o->port);
+	if (o->ready_fd < 0)
+		return;
+	if (write(o->ready_fd, text, (size_t)n) != n)
+		log_debug("nobody reads the ready descriptor");
+	close(o->ready_fd);
 }
 
 static void on_signal(struct front *f)
@@ -317,6 +331,7 @@ int front_run(const struct front_options *options)
 		log_error("the front cannot start: %s", strerror(-error));
 		return 1;
 	}
+	tell_ready(options);
 	while (!f->stop) {
 		int wait = run_deadlines(f), n;
 

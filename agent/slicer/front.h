@@ -38,6 +38,8 @@ struct front_options {
 	const struct slicer_function *functions;
 	unsigned function_count;
 	int listen_fd;		   /* the Invoke front */
+	unsigned port;		   /* of it */
+	int ready_fd;		   /* is told the port once all is ready; -1 = nobody */
 	int keeper;		   /* socket to the keeper */
 	int signals;		   /* signalfd */
 	const char *log_directory; /* NULL = no logs on disk */

@@ -180,11 +180,13 @@ static int prepare(struct slicer *s, unsigned *ret_port)
 	return error;
 }
 
-static int run_front(struct slicer *s)
+static int run_front(struct slicer *s, unsigned port)
 {
 	struct front_options front = { .functions = s->options->functions,
 				       .function_count = s->options->function_count,
 				       .listen_fd = s->listen,
+				       .port = port,
+				       .ready_fd = s->options->ready_fd,
 				       .keeper = s->channel[1],
 				       .signals = s->signals,
 				       .log_directory = s->logs,
@@ -230,7 +232,6 @@ int slicer_run(const struct slicer_options *options)
 			    .signals = -1,
 			    .cages = { .lock = -1 } };
 	unsigned port = 0;
-	char text[16];
 	pid_t front;
 	int code = 1;
 
@@ -238,21 +239,15 @@ int slicer_run(const struct slicer_options *options)
 		goto out;
 	front = fork();
 	if (!front)
-		_exit(run_front(&s));
+		_exit(run_front(&s, port));
 	if (front < 0) {
 		log_error("no second process: %s", strerror(errno));
 		goto out;
 	}
 	close(s.listen);
 	s.listen = -1;
-	log_info("callers are answered at port %u", port);
-	if (options->ready_fd >= 0) {
-		int n = snprintf(text, sizeof(text), "%u\n", port);
-
-		if (write(options->ready_fd, text, (size_t)n) != n)
-			log_debug("nobody reads the ready descriptor");
+	if (options->ready_fd >= 0)
 		close(options->ready_fd);
-	}
 	code = run_keeper(&s, front);
 out:
 	cages_close(&s.cages);
