@@ -98,16 +98,22 @@ def during():
 
 
 def gently():
-    s = Slicer({"slow": bare(timeout="5s")})
-    s.invoke("slow")
-    call = s.begin("slow", {"do": "sleep", "ms": 500})
-    until(lambda: sum(x.startswith("START ") for x in s.log("slow")) == 2, "a START")
+    names = ("slow", "suspended")
+    s = Slicer({name: bare(timeout="5s") for name in names})
+    for name in names:
+        s.invoke(name)
+    calls = [s.begin("slow", {"do": "sleep", "ms": 500}),
+             s.begin("suspended", {"do": "until", "ms": 400})]
+    for name in names:
+        until(lambda n=name: sum(x.startswith("START ") for x in s.log(n)) == 2, "a START")
     records, _ = s.stop("SIGTERM")
-    a = call.result()
+    a, b = (call.result() for call in calls)
     check("SIGTERM: an invocation that runs is finished, and its caller answered",
           a.value and a.value["slept"] == 500, a)
-    check("SIGTERM: its record is there", [r["id"] for r in records if r["status"] == "ok"][-1] == a.id(),
-          records)
+    check("SIGTERM: so is one that is suspended until",
+          b.value and b.value["waited_ms"] >= 400, b)
+    check("SIGTERM: their records are there",
+          {a.id(), b.id()} <= {r["id"] for r in records if r["status"] == "ok"}, records)
 
 
 main("kill -9 and SIGTERM of oncpu run", keeper, front, during, gently)

@@ -132,8 +132,15 @@ def again():
     check("a cgroup's name used again: the second one starts from zero",
           len(by_uid) == 2 and by_uid[0]["total_cpu_ns"] > 200 * MS > by_uid[1]["total_cpu_ns"]
           and records[0]["instance"] != records[2]["instance"], by_uid)
-    s = Slicer({"again": bare()}, directory=directory)
-    a = s.invoke("again", {"n": 2})
+    s = Slicer({"again": bare()}, "--strict", directory=directory)
+    a = s.invoke("again", {"do": "long_header", "bytes": 1000000})
+    s.invoke("again")
+    check("a header line of a megabyte is accepted",
+          a.error == "Unhandled" and a.value == {"errorType": "Long"}
+          and "accepted with 202" in s.log("again"), a)
+    a = s.invoke("again", {"do": "answer_other", "other": crash.id()})
+    check("--strict: an answer to another id is refused with 400",
+          a.value == {"statuses": [400, 400, 409, 409]}, a)
     s.report("again", a.id())
     lines = s.lines("logs", "again")
     check("the log: an invocation of before a restart, and one of after it",

@@ -70,6 +70,12 @@ def do_error(event, request_id):
     call("POST", API + request_id + "/error", json.dumps({"errorType": "Wrong", "errorMessage": "no"}))
 
 
+def do_long_header(event, request_id):
+    reply, _ = call("POST", API + request_id + "/error", json.dumps({"errorType": "Long"}),
+                    {"Lambda-Runtime-Function-XRay-Error-Cause": "c" * event["bytes"]})
+    print("accepted with", reply.status, flush=True)
+
+
 def do_tell(event, request_id):
     """Answers, then tells the extension that the answer is out."""
     respond(request_id, {"told": True})
@@ -268,7 +274,7 @@ while True:
     name = trigger.getheader("Lambda-Runtime-Aws-Request-Id")
     what = json.loads(body)
     count += 1
-    silent = ("tell", "early", "refused", "error", "hang_up")
+    silent = ("tell", "early", "refused", "error", "long_header", "hang_up")
     answer = globals()["do_" + what.get("do", "echo")](what, name)
     if what.get("do") not in silent:
         respond(name, answer)
