@@ -8,7 +8,7 @@ const volatile unsigned int max_instances = 4096;
 const volatile unsigned int max_threads = 65536;
 const volatile unsigned int cpus = 2;
 const volatile unsigned int read_error_ns =
-	1500; /* of one running slice elsewhere: lag and offset together */
+	2500; /* of one running slice elsewhere: lag and offset together */
 const volatile unsigned int transit_cap_ns = 60000;
 const volatile bool hidden_check = true;
 const volatile bool live_steal = true;

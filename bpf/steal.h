@@ -19,18 +19,23 @@ struct kvm_steal_time {
 
 struct cpu_clocks {
 	u64 clock, clock_task; /* 0 = could not be read */
-	u64 unbooked;	       /* stolen, and not yet taken off clock_task */
+	u64 stolen;	       /* the hypervisor's own counter; 0 = not known */
+	u64 unbooked;	       /* of it, what is not yet taken off clock_task */
 	bool away;	       /* the CPU is off right now, for how long nobody knows yet */
 };
 
+static __always_inline struct kvm_steal_time *steal_of(struct rq *rq)
+{
+	return KERNEL_AT(struct kvm_steal_time, (u64)rq + (u64)steal_from_rq);
+}
+
 static __always_inline void read_steal(struct rq *rq, struct cpu_clocks *c)
 {
-	struct kvm_steal_time *of_cpu =
-		KERNEL_AT(struct kvm_steal_time, (u64)rq + (u64)steal_from_rq);
-	u64 booked = READ_KERNEL(rq, prev_steal_time_rq), steal = READ_KERNEL(of_cpu, steal);
+	u64 booked = READ_KERNEL(rq, prev_steal_time_rq);
 
-	c->away = READ_KERNEL(of_cpu, preempted) & 1;
-	c->unbooked = steal > booked ? steal - booked : 0; /* 0 if the hypervisor is not KVM */
+	c->stolen = READ_KERNEL(steal_of(rq), steal);
+	c->away = READ_KERNEL(steal_of(rq), preempted) & 1;
+	c->unbooked = c->stolen > booked ? c->stolen - booked : 0; /* 0: it is not KVM */
 }
 
 static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
@@ -46,10 +51,13 @@ static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 /*
  * False if the clocks moved since they were read. An update writes clock, prev_steal_time_rq and
  * clock_task within some 20 ns, so what is between the two readings, one of ktime at least, takes
- * longer than an update. (One that the hypervisor stopped half-way shows as `away`.)
+ * longer than an update. (One that the hypervisor stopped half-way shows as `away`.) Steal in
+ * between would be counted as running, for it came after the counter was read and before ktime.
  */
 static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clocks *c)
 {
+	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
+		return false;
 	return READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
 }
 
