@@ -171,7 +171,10 @@ def crowds():
           sorted(a.status for a in answers) == [200] * 2 + [429] * 48
           and {a.error for a in answers if a.status == 429} == {"TooManyRequestsException"},
           [a.status for a in answers])
-    s.stop("crowds")
+    _, instances = s.stop("crowds")
+    wide, narrow = (sum(i["function"] == name for i in instances) for name in ("wide", "narrow"))
+    check("a crowd is given instances, as many as allowed", 25 <= wide <= 50 and narrow == 2,
+          (wide, narrow))
 
 
 main("oncpu run under AWS's clients", ordinary, crowds, node=True)
