@@ -232,7 +232,8 @@ static int take_lock(struct held *h)
 			err = errno ? -errno : -EIO;
 	}
 	if (err)
-		log_error("the lock %s cannot be taken: %s", path, strerror(-err));
+		log_error("the lock %s cannot be taken: %s%s", path, strerror(-err),
+			  err == -ENOSPC || err == -EDQUOT ? " (free space)" : "");
 	return err;
 }
 

@@ -329,7 +329,7 @@ static int unknown_section(struct reading *r, const char *name)
 	near = config_nearest(word, names);
 	if (near && strcmp(near, word) == 0 && strcmp(near, "agent") != 0)
 		return refuse(r, "section [%s] wants a name (write [%s \"NAME\"])", name, near);
-	return refuse(r, "unknown section [%s] (%s%s%s)", name, near ? "did you mean [" : "known: ",
+	return refuse(r, "unknown section [%s] (%s%s%s)", word, near ? "did you mean [" : "known: ",
 		      near ? near : "[agent], [function \"NAME\"], [mark \"NAME\"]",
 		      near ? "]?" : "");
 }
