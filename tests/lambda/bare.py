@@ -222,7 +222,7 @@ def do_signal_others(event, request_id):
     refused = []
     for pid in event["pids"]:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, 0)  # asks only: a broken product would do it
         except (PermissionError, ProcessLookupError) as error:
             refused.append(type(error).__name__)
     return {"refused": refused}
