@@ -5,6 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 agent_up || { echo "not ok 1 - the agent starts"; bad=1; exit 1; }
 
+cgroups() { ls -d "$root"/oncpu/measure-* 2>/dev/null; }
+before=$(cgroups)
 measure() { "$B/oncpu" measure --state-dir "$work/state" --socket "$work/s.sock" "$@" 2>"$work/said"; }
 exits() { # STATUS ID COMMAND...
 	measure --function thumb --id "$2" -- "${@:3}"
@@ -95,4 +97,4 @@ check "its record is the program's" record rest ok
 agent_down
 check "with no agent, it has one of its own" exits 3 alone sh -c 'exit 3'
 check "its record is there" record alone error
-check "nothing of that is left" eval '! pgrep -f "$work" && [ -z "$(ls -d "$root"/oncpu/measure-* 2>/dev/null)" ]'
+check "no process and no cgroup of all that is left" eval '! pgrep -f "$work" && [ "$(cgroups)" = "$before" ]'
