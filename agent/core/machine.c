@@ -360,6 +360,13 @@ static void fill_facts(const struct machine *m, const struct correlator_config *
 	r->max_memory_bytes = m->peak_bytes ? (int64_t)m->peak_bytes : -1;
 }
 
+/* Of what the kernel side does not measure nothing is said. */
+static void fill_where(struct invocation_record *r)
+{
+	r->where = (struct record_where){ -1, -1, -1, -1, -1, -1 };
+	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
+}
+
 static void close_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c,
 			     int32_t status)
 {
@@ -384,6 +391,7 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	fill_accounts(m, &r);
 	fill_segments(m, &r);
 	fill_extensions(m, &r);
+	fill_where(&r);
 	fill_facts(m, config, &r);
 	r.flags = m->flags_open;
 	r.events_lost = m->events_lost_open;

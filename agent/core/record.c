@@ -48,6 +48,8 @@ static const struct {
 	FLAG(CONTINUES, "continues",
 	     "Goes on from an invocation that was ended in the middle of the handler."),
 	FLAG(NO_SLOT, "no_slot", "The instance table was full."),
+	FLAG(AUDIT_MISMATCH, "audit_mismatch",
+	     "The kernel's own total of the instance's cgroup differs from its accounts."),
 #undef FLAG
 };
 

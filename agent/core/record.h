@@ -55,6 +55,7 @@ enum record_flag {
 	RECORD_FLAG_INVOKE_WITHOUT_START, /* the first trigger was an invoke: init ended there */
 	RECORD_FLAG_CONTINUES,		  /* goes on from an invocation ended in mid-handler */
 	RECORD_FLAG_NO_SLOT,		  /* reserved: instance table full */
+	RECORD_FLAG_AUDIT_MISMATCH,	  /* the kernel's own total of the cgroup says otherwise */
 	RECORD_FLAG_COUNT
 };
 
@@ -77,6 +78,17 @@ struct record_billed {
 };
 #define RECORD_MAX_BILLED 4
 #define RECORD_MAX_SEGMENTS 8 /* what is more is added to the last */
+
+/* Where the wall time went, the instance's threads taken together: the parts add up to wall_ns
+ * exactly. All of them are -1 where it was not measured throughout. */
+struct record_where {
+	int64_t running_ns;    /* a thread was on a CPU */
+	int64_t run_queue_ns;  /* none, but one was ready */
+	int64_t throttled_ns;  /* likewise, and each that was ready sat out a CPU quota */
+	int64_t blocked_io_ns; /* none was ready, one slept uninterruptibly */
+	int64_t idle_ns;       /* none of these */
+	int64_t frozen_ns;     /* the instance was frozen */
+};
 
 /* oncpu.invocation/1. Unknown optional numbers are -1 (JSON null). */
 struct invocation_record {
@@ -108,6 +120,10 @@ struct invocation_record {
 	int64_t memory_mb, max_memory_bytes, quota_us, period_us;
 	int64_t marks_lost;  /* marks nobody saw within this record, 0 = none */
 	int64_t events_lost; /* gap in the event numbers within this record */
+	struct record_where where;
+	int64_t steal_ns;   /* what the hypervisor took of the instance's CPUs; in no bill */
+	int64_t irq_ns;	    /* what interrupts took out of its slices */
+	int64_t cpu_net_ns; /* cpu_ns without it */
 	uint32_t billed_count;
 	struct record_billed billed[RECORD_MAX_BILLED];
 	/* the stretches awake, where the invocation was frozen on its own wish (suspend until);
@@ -138,6 +154,10 @@ struct instance_record {
 	int64_t invocations;
 	int64_t unmatched; /* boundaries that fitted no state */
 	int64_t events_lost, marks_lost;
+	/* against the kernel's own total of the cgroup; 0 audits: it was never compared */
+	int64_t audits, audit_mismatches;
+	int64_t audit_difference_ns; /* of the last one: K − kernel, where the intervals part */
+	int64_t audit_worst_ns;	     /* of all of them, by size */
 };
 
 /* Name ("done_without_start") and one line of prose for a flag; NULL outside the range. */

@@ -250,6 +250,46 @@ static void put_scheduling(struct json_writer *w, const struct invocation_record
 	jw_array_close(w);
 }
 
+/* All or nothing: a part alone would say that the others were 0. */
+static void put_where(struct json_writer *w, const struct record_where *where)
+{
+	if (where->running_ns == -1) {
+		jw_key_null(w, "where");
+		return;
+	}
+	jw_key(w, "where");
+	jw_object_open(w);
+	jw_key_int64(w, "running_ns", where->running_ns);
+	jw_key_int64(w, "run_queue_ns", where->run_queue_ns);
+	jw_key_int64(w, "throttled_ns", where->throttled_ns);
+	jw_key_int64(w, "blocked_io_ns", where->blocked_io_ns);
+	jw_key_int64(w, "idle_ns", where->idle_ns);
+	jw_key_int64(w, "frozen_ns", where->frozen_ns);
+	jw_object_close(w);
+}
+
+static void put_taken(struct json_writer *w, const struct invocation_record *r)
+{
+	put_optional(w, "steal_ns", r->steal_ns);
+	put_optional(w, "irq_ns", r->irq_ns);
+	put_optional(w, "cpu_net_ns", r->cpu_net_ns);
+}
+
+static void put_audit(struct json_writer *w, const struct instance_record *r)
+{
+	if (!r->audits) {
+		jw_key_null(w, "audit");
+		return;
+	}
+	jw_key(w, "audit");
+	jw_object_open(w);
+	jw_key_int64(w, "count", r->audits);
+	jw_key_int64(w, "mismatches", r->audit_mismatches);
+	jw_key_int64(w, "difference_ns", r->audit_difference_ns);
+	jw_key_int64(w, "worst_ns", r->audit_worst_ns);
+	jw_object_close(w);
+}
+
 static void put_lost(struct json_writer *w, int64_t marks, int64_t events)
 {
 	if (marks)
@@ -269,6 +309,8 @@ int invocation_record_json(const struct invocation_record *record, char *buffer,
 	put_sizes(&w, record);
 	put_accounts(&w, record);
 	put_scheduling(&w, record);
+	put_where(&w, &record->where);
+	put_taken(&w, record);
 	if (record->continues_len)
 		put_id(&w, "continues", "continues_hex", record->continues, record->continues_len);
 	else
@@ -302,6 +344,7 @@ int instance_record_json(const struct instance_record *record, char *buffer, siz
 	put_split(&w, "last_between", record->last_between_wall_ns, record->last_between_cpu_ns);
 	jw_key_int64(&w, "invocations", record->invocations);
 	jw_key_int64(&w, "unmatched", record->unmatched);
+	put_audit(&w, record);
 	put_lost(&w, record->marks_lost, record->events_lost);
 	put_flags(&w, record->flags);
 	jw_object_close(&w);

@@ -53,7 +53,7 @@ int database_exec(sqlite3 *db, const char *sql);
 void database_seal(sqlite3 **db);
 
 /* ---- schema.c ---- */
-#define LEDGER_SCHEMA_VERSION 1
+#define LEDGER_SCHEMA_VERSION 2
 struct schema_step {
 	const char *sql; /* takes version i to i + 1 */
 };
@@ -76,8 +76,9 @@ struct row_policies { /* the table policies of one segment */
 };
 int rows_insert_invocation_sql(char *buffer, size_t size);
 int rows_insert_instance_sql(char *buffer, size_t size);
-int rows_select_invocation_sql(char *buffer, size_t size); /* "SELECT … FROM invocations AS r" */
-int rows_select_instance_sql(char *buffer, size_t size);
+/* "SELECT … FROM invocations AS r", of a segment of that schema: closed ones stay as they are. */
+int rows_select_invocation_sql(int version, char *buffer, size_t size);
+int rows_select_instance_sql(int version, char *buffer, size_t size);
 int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 			 const struct invocation_record *record);
 int rows_bind_instance(sqlite3_stmt *st, const struct row_keys *keys,

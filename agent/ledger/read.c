@@ -296,10 +296,12 @@ static int stream(struct scan *scan, const struct part *part)
 {
 	sqlite3_stmt *st = NULL;
 	char select[3072];
-	int rc = SQLITE_DONE, r;
+	int rc = SQLITE_DONE, version = 0, r = schema_version(part->db, &version);
 
-	r = scan->kind == KIND_INVOCATION ? rows_select_invocation_sql(select, sizeof(select))
-					  : rows_select_instance_sql(select, sizeof(select));
+	if (r == 0)
+		r = scan->kind == KIND_INVOCATION
+			    ? rows_select_invocation_sql(version, select, sizeof(select))
+			    : rows_select_instance_sql(version, select, sizeof(select));
 	if (r == 0)
 		r = prepare_part(scan, part, select, false, &st);
 	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)

@@ -10,18 +10,21 @@
 
 #include "ledger/internal.h"
 
+/* A segment of an older schema than `since` has no such column, and `missing` is its value. */
 struct column {
 	const char *name;
 	size_t offset;
+	int since;
+	const char *missing;
 };
-#define INVOCATION(field)                                                                          \
-	{                                                                                          \
-#field, offsetof(struct invocation_record, field)                                  \
-	}
-#define INSTANCE(field)                                                                            \
-	{                                                                                          \
-#field, offsetof(struct instance_record, field)                                    \
-	}
+/* clang-format off */
+#define INVOCATION(field) { #field, offsetof(struct invocation_record, field), 1, NULL }
+#define INSTANCE(field) { #field, offsetof(struct instance_record, field), 1, NULL }
+#define INVOCATION_SINCE(version, name, field) \
+	{ name, offsetof(struct invocation_record, field), version, "-1" }
+#define INSTANCE_SINCE(version, field) \
+	{ #field, offsetof(struct instance_record, field), version, "0" }
+/* clang-format on */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct column invocation_columns[] = {
@@ -50,6 +53,15 @@ static const struct column invocation_columns[] = {
 	INVOCATION(period_us),
 	INVOCATION(marks_lost),
 	INVOCATION(events_lost),
+	INVOCATION_SINCE(2, "where_running_ns", where.running_ns),
+	INVOCATION_SINCE(2, "where_run_queue_ns", where.run_queue_ns),
+	INVOCATION_SINCE(2, "where_throttled_ns", where.throttled_ns),
+	INVOCATION_SINCE(2, "where_blocked_io_ns", where.blocked_io_ns),
+	INVOCATION_SINCE(2, "where_idle_ns", where.idle_ns),
+	INVOCATION_SINCE(2, "where_frozen_ns", where.frozen_ns),
+	INVOCATION_SINCE(2, "steal_ns", steal_ns),
+	INVOCATION_SINCE(2, "irq_ns", irq_ns),
+	INVOCATION_SINCE(2, "cpu_net_ns", cpu_net_ns),
 };
 
 static const struct column instance_columns[] = {
@@ -69,6 +81,10 @@ static const struct column instance_columns[] = {
 	INSTANCE(unmatched),
 	INSTANCE(events_lost),
 	INSTANCE(marks_lost),
+	INSTANCE_SINCE(2, audits),
+	INSTANCE_SINCE(2, audit_mismatches),
+	INSTANCE_SINCE(2, audit_difference_ns),
+	INSTANCE_SINCE(2, audit_worst_ns),
 };
 
 #define BILLED_NAMES                                                                               \
@@ -85,25 +101,28 @@ static const struct column instance_columns[] = {
 _Static_assert(SEQUENCE_BITS == 40, "the SQL above shifts by 40");
 
 static size_t append_names(char *buffer, size_t size, const struct column *columns, size_t count,
-			   const char *before)
+			   const char *before, int version)
 {
 	size_t used = 0;
 
 	buffer[0] = '\0';
 	for (size_t i = 0; i < count && used < size; i++)
-		used += (size_t)snprintf(buffer + used, size - used, ",%s%s", before,
-					 columns[i].name);
+		used += columns[i].since <= version
+				? (size_t)snprintf(buffer + used, size - used, ",%s%s", before,
+						   columns[i].name)
+				: (size_t)snprintf(buffer + used, size - used, ",%s",
+						   columns[i].missing);
 	return used;
 }
 
 static int insert_sql(char *buffer, size_t size, const char *table, const char *fixed,
 		      const struct column *columns, size_t count, int parameters)
 {
-	char names[1024], marks[256] = "?1";
+	char names[1280], marks[384] = "?1";
 	size_t used = strlen(marks);
 	int n;
 
-	append_names(names, sizeof(names), columns, count, "");
+	append_names(names, sizeof(names), columns, count, "", LEDGER_SCHEMA_VERSION);
 	for (int i = 2; i <= parameters; i++)
 		used += (size_t)snprintf(marks + used, sizeof(marks) - used, ",?%d", i);
 	n = snprintf(buffer, size, "INSERT OR IGNORE INTO %s(%s%s) VALUES(%s)", table, fixed, names,
@@ -131,12 +150,13 @@ int rows_insert_instance_sql(char *buffer, size_t size)
 			  INSTANCE_FIXED_COUNT + (int)COUNT(instance_columns));
 }
 
-int rows_select_invocation_sql(char *buffer, size_t size)
+int rows_select_invocation_sql(int version, char *buffer, size_t size)
 {
-	char names[1024];
+	char names[1280];
 	int n;
 
-	append_names(names, sizeof(names), invocation_columns, COUNT(invocation_columns), "r.");
+	append_names(names, sizeof(names), invocation_columns, COUNT(invocation_columns), "r.",
+		     version);
 	n = snprintf(buffer, size,
 		     "SELECT " HEAD_NAMES ",(SELECT text FROM texts WHERE text_key=r.version),"
 		     "id,continues,segments,extensions,status,cold_start," BILLED_NAMES
@@ -145,12 +165,13 @@ int rows_select_invocation_sql(char *buffer, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
 }
 
-int rows_select_instance_sql(char *buffer, size_t size)
+int rows_select_instance_sql(int version, char *buffer, size_t size)
 {
-	char names[1024];
+	char names[1280];
 	int n;
 
-	append_names(names, sizeof(names), instance_columns, COUNT(instance_columns), "r.");
+	append_names(names, sizeof(names), instance_columns, COUNT(instance_columns), "r.",
+		     version);
 	n = snprintf(buffer, size, "SELECT " HEAD_NAMES "%s FROM instances AS r", names);
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
 }

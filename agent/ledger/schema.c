@@ -106,6 +106,19 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 						 "NULL,floor_boot_id TEXT NOT NULL,"
 						 "floor_invocation INTEGER NOT NULL,floor_instance "
 						 "INTEGER NOT NULL);" },
+	{ "ALTER TABLE invocations ADD COLUMN where_running_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN where_run_queue_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN where_throttled_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN where_blocked_io_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN where_idle_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN where_frozen_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN steal_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN irq_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE invocations ADD COLUMN cpu_net_ns INTEGER NOT NULL DEFAULT -1;"
+	  "ALTER TABLE instances ADD COLUMN audits INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE instances ADD COLUMN audit_mismatches INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE instances ADD COLUMN audit_difference_ns INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE instances ADD COLUMN audit_worst_ns INTEGER NOT NULL DEFAULT 0;" },
 };
 
 int schema_version(sqlite3 *db, int *ret_version)

@@ -49,6 +49,8 @@ static void make_record(uint64_t n, struct invocation_record *r)
 	r->memory_mb = 128;
 	r->max_memory_bytes = 40000000;
 	r->quota_us = r->period_us = -1;
+	r->where = (struct record_where){ 3201456, 12345, 0, 0, r->wall_ns - 3213801, 0 };
+	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
 	billing_apply(r);
 }
 

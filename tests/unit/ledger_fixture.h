@@ -98,6 +98,10 @@ static inline struct invocation_record make_record(uint64_t sequence, const char
 		.period_us = 100000 + s,
 		.marks_lost = s % 5,
 		.events_lost = s % 6,
+		.where = { 20 + s, 21 + s, 22 + s, 23 + s, 24 + s, 25 + s },
+		.steal_ns = 26 + s,
+		.irq_ns = 27 + s,
+		.cpu_net_ns = 28 + s,
 	};
 
 	snprintf(r.function, sizeof(r.function), "%s", function);

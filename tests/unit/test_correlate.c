@@ -912,6 +912,11 @@ static void test_correlate_facts_and_bill(void **state)
 	assert_int_equal(r.quota_us, 50000);
 	assert_int_equal(r.period_us, 100000);
 	assert_int_equal(r.max_memory_bytes, -1);
+	assert_int_equal(r.where.running_ns, -1); /* nobody measured it */
+	assert_int_equal(r.where.idle_ns, -1);
+	assert_int_equal(r.steal_ns, -1);
+	assert_int_equal(r.irq_ns, -1);
+	assert_int_equal(r.cpu_net_ns, -1);
 	assert_int_equal(r.billed[0].billed_ns, 512);
 	run(&b, "I,u=2,F=other S:a,u=2 E,u=2");
 	assert_string_equal(r.version, "$LATEST");

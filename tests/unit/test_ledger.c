@@ -34,7 +34,11 @@ static void test_ledger_every_field_returns(void **state)
 					    .invocations = 13,
 					    .unmatched = 14,
 					    .events_lost = 15,
-					    .marks_lost = 16 };
+					    .marks_lost = 16,
+					    .audits = 17,
+					    .audit_mismatches = 18,
+					    .audit_difference_ns = -19,
+					    .audit_worst_ns = 20 };
 	struct invocation_record records[3];
 	struct instance_record out = { 0 };
 	struct ledger_reader *reader = NULL;

@@ -375,6 +375,57 @@ static void test_schema_migrations(void **state)
 	sqlite3_close(db);
 }
 
+/* A whole segment as the first schema had it: it is read as it stands, and becomes today's when it
+ * is written on. */
+static void test_ledger_reads_the_first_schema(void **state)
+{
+	static const char rows[] =
+		"INSERT INTO boots VALUES(1,'node-7','" BOOT "');"
+		"INSERT INTO texts VALUES(1,'f'),(2,'f-1'),(3,'$LATEST');"
+		"INSERT INTO invocations(record_key,function,instance,version,status,cold_start,"
+		"flags,start_realtime_ns,end_realtime_ns,wall_ns,cpu_ns,cpu_error_bound_ns,"
+		"init_wall_ns,init_cpu_ns,after_response_wall_ns,after_response_cpu_ns,"
+		"between_wall_ns,between_cpu_ns,freeze_count,freeze_wall_ns,freeze_cpu_ns,"
+		"run_queue_ns,voluntary,involuntary,threads,memory_mb,max_memory_bytes,quota_us,"
+		"period_us,marks_lost,events_lost) VALUES(1<<40|1,1,2,3,0,0,0,1,2,3,4,0,-1,-1,0,0,"
+		"0,0,0,0,0,5,6,7,8,-1,-1,-1,-1,0,9);"
+		"INSERT INTO meta VALUES(1,'" BOOT "',1,0,0,0,'',0,0);";
+	char path[PATH_MAX];
+	struct collected c;
+	struct ledger *l;
+	int version = 0;
+	sqlite3 *db;
+
+	path_of(path, state, SEGMENT);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(schema_migrate(db, ledger_schema, 1), 0);
+	assert_int_equal(database_exec(db, rows), 0);
+	sqlite3_close(db);
+	for (int pass = 0; pass < 2; pass++) { /* before and after it was migrated */
+		c = read_all(*state, NULL);
+		assert_int_equal(c.count, 1 + pass);
+		assert_int_equal(c.records[0].sequence, 1);
+		assert_int_equal(c.records[0].cpu_ns, 4);
+		assert_int_equal(c.records[0].events_lost, 9);
+		assert_int_equal(c.records[0].where.running_ns, -1);
+		assert_int_equal(c.records[0].where.frozen_ns, -1);
+		assert_int_equal(c.records[0].steal_ns, -1);
+		assert_int_equal(c.records[0].cpu_net_ns, -1);
+		if (pass)
+			assert_int_equal(c.records[1].where.frozen_ns, 27);
+		free(c.records);
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		assert_int_equal(schema_version(db, &version), 0);
+		assert_int_equal(version, pass ? LEDGER_SCHEMA_VERSION : 1);
+		sqlite3_close(db);
+		if (pass)
+			break;
+		l = open_ledger(*state, NULL);
+		assert_int_equal(commit_records(l, T0, 2, 2, "f"), 0);
+		ledger_close(&l);
+	}
+}
+
 /* Version 0 of ours: a file that was created just before the power went. */
 static void test_ledger_empty_segment_is_filled(void **state)
 {
@@ -692,6 +743,7 @@ int main(void)
 		TEST(test_ledger_damage_while_writing),
 		TEST(test_ledger_newer_schema_is_refused),
 		TEST(test_schema_migrations),
+		TEST(test_ledger_reads_the_first_schema),
 		TEST(test_ledger_empty_segment_is_filled),
 		TEST(test_ledger_full_disk),
 		TEST(test_ledger_killed_at_any_instant),

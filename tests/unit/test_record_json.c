@@ -38,6 +38,10 @@ static struct invocation_record sample(void)
 		.period_us = -1,
 		.memory_mb = -1,
 		.max_memory_bytes = -1,
+		.where = { -1, -1, -1, -1, -1, -1 },
+		.steal_ns = -1,
+		.irq_ns = -1,
+		.cpu_net_ns = -1,
 	};
 
 	billing_apply(&r);
@@ -111,7 +115,9 @@ static void test_record_json_contract(void **state)
 	assert_text(root, "end", "2026-01-31T12:00:00.174691356Z");
 	assert_true(json_is_true(at(root, "cold_start")));
 	static const char *const nulls[] = { "tenant",	  "trace_id",	      "continues",
-					     "memory_mb", "max_memory_bytes", "cpu_quota" };
+					     "memory_mb", "max_memory_bytes", "cpu_quota",
+					     "where",	  "steal_ns",	      "irq_ns",
+					     "cpu_net_ns" };
 	for (size_t i = 0; i < sizeof(nulls) / sizeof(nulls[0]); i++)
 		assert_true(json_is_null(at(root, nulls[i])));
 	assert_number(root, "init/cpu_ns", 6);
@@ -125,7 +131,7 @@ static void test_record_json_contract(void **state)
 	assert_null(json_object_get(root, "marks_lost"));
 	assert_null(json_object_get(root, "events_lost"));
 	assert_null(json_object_get(root, "id_hex"));
-	assert_int_equal(json_object_size(root), 32);
+	assert_int_equal(json_object_size(root), 36);
 	json_decref(root);
 }
 
@@ -159,6 +165,10 @@ static void test_record_json_exact_numbers(void **state)
 	r.period_us = 100000;
 	r.marks_lost = 9;
 	r.events_lost = 8;
+	r.where = (struct record_where){ 0, big + 24, big + 26, big + 28, big + 30, big + 32 };
+	r.steal_ns = big + 34;
+	r.irq_ns = big + 36;
+	r.cpu_net_ns = 0;
 	root = written(&r);
 	assert_number(root, "wall_ns", INT64_MAX);
 	assert_number(root, "cpu_ns", big);
@@ -182,6 +192,16 @@ static void test_record_json_exact_numbers(void **state)
 	assert_number(root, "cpu_quota/period_us", 100000);
 	assert_number(root, "marks_lost", 9);
 	assert_number(root, "events_lost", 8);
+	assert_number(root, "where/running_ns", 0);
+	assert_number(root, "where/run_queue_ns", big + 24);
+	assert_number(root, "where/throttled_ns", big + 26);
+	assert_number(root, "where/blocked_io_ns", big + 28);
+	assert_number(root, "where/idle_ns", big + 30);
+	assert_number(root, "where/frozen_ns", big + 32);
+	assert_int_equal(json_object_size(at(root, "where")), 6);
+	assert_number(root, "steal_ns", big + 34);
+	assert_number(root, "irq_ns", big + 36);
+	assert_number(root, "cpu_net_ns", 0);
 	json_decref(root);
 }
 
@@ -288,7 +308,7 @@ static void test_record_json_flags_and_statuses(void **state)
 	json_decref(root);
 	assert_null(record_flag_name(RECORD_FLAG_COUNT));
 	assert_null(record_flag_help(RECORD_FLAG_COUNT));
-	assert_string_equal(record_flag_name(RECORD_FLAG_NO_SLOT), "no_slot");
+	assert_string_equal(record_flag_name(RECORD_FLAG_AUDIT_MISMATCH), "audit_mismatch");
 	assert_string_equal(record_status_name(ONCPU_STATUS_SUSPENDED), "suspended");
 	assert_string_equal(record_status_name(-5), "error");
 }
@@ -360,7 +380,19 @@ static void test_record_json_instance(void **state)
 	assert_number(root, "unmatched", 64);
 	assert_number(root, "marks_lost", 3);
 	assert_null(json_object_get(root, "events_lost"));
+	assert_true(json_is_null(at(root, "audit"))); /* never compared */
 	assert_string_equal(json_string_value(json_array_get(at(root, "flags"), 0)), "adopted");
+	json_decref(root);
+
+	r.audits = 5;
+	r.audit_mismatches = 1;
+	r.audit_difference_ns = -INT64_MAX;
+	r.audit_worst_ns = INT64_MAX;
+	root = load(text, instance_record_json(&r, text, sizeof(text)));
+	assert_number(root, "audit/count", 5);
+	assert_number(root, "audit/mismatches", 1);
+	assert_number(root, "audit/difference_ns", -INT64_MAX);
+	assert_number(root, "audit/worst_ns", INT64_MAX);
 	json_decref(root);
 }
 
