@@ -7,25 +7,13 @@
 #include "cli/cli.h"
 #include "daemon/agent.h"
 
-int command_agent(int argc, char **argv)
+static int command_agent(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ "config", required_argument, NULL, 'c' },
-		{ "pin-dir", required_argument, NULL, 'p' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "log-level", required_argument, NULL, 'l' },
-		{ "unpin", no_argument, NULL, 'U' },
-		{ "ready-fd", required_argument, NULL, 'r' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct agent_options o = { .ready_fd = -1 };
 	int64_t fd;
 	int c;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+	while ((c = command_next(&agent_command, argc, argv)) != -1) {
 		switch (c) {
 		case 's':
 			o.state_dir = optarg;
@@ -63,3 +51,27 @@ int command_agent(int argc, char **argv)
 		return command_fail("agent takes no argument (%s)", argv[optind]), 2;
 	return agent_run(&o);
 }
+
+static const struct command_option options[] = {
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	{ "config", 'c', "FILE", "oncpu.conf(5) (/etc/oncpu/oncpu.conf, if it is there)" },
+	OPTION_PIN_DIR,
+	{ "user", 'u', "NAME", "whom the parsing and serving half runs as (oncpu, or nobody)" },
+	{ "log-level", 'l', "error|warning|info|debug", "how much it says on stderr (info)" },
+	{ "unpin", 'U', NULL, "end the measuring with the agent, at a clean stop" },
+	{ "ready-fd", 'r', "N", NULL },
+	OPTIONS_END,
+};
+const struct command agent_command = {
+	.name = "agent",
+	.summary = "measure: load the kernel side, correlate, store and serve",
+	.options = options,
+	.description = "Runs until SIGTERM or SIGINT. What it measures goes on while it is "
+		       "stopped, and is in "
+		       "the ledger after the next start; --unpin ends the measuring with the "
+		       "agent. What the "
+		       "command line says goes before what the configuration says.",
+	.section = 8,
+	.run = command_agent,
+};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the subcommands share. Each returns the process's exit code: 0, 1 = failed, 2 = misused. */
+/* What the subcommands share: where to ask, and the records that are the answer. */
 #ifndef ONCPU_CLI_H
 #define ONCPU_CLI_H
 
@@ -7,29 +7,8 @@
 
 #include <jansson.h>
 
+#include "cli/command.h"
 #include "ledger/ledger.h"
-
-struct command {
-	const char *name, *summary, *usage; /* usage: the text of `oncpu help NAME` */
-	int (*run)(int argc, char **argv);
-};
-const struct command *command_find(const char *name);
-/* The nearest of a list of names, or NULL. */
-const char *command_nearest(const char *name);
-/* Prints what getopt refused, with the way to the help; returns 2. */
-int command_misused(const char *command, int argc, char **argv);
-__attribute__((format(printf, 1, 2))) int command_fail(const char *format, ...); /* returns 1 */
-
-int command_agent(int argc, char **argv);
-int command_unpin(int argc, char **argv);
-int command_invocations(int argc, char **argv);
-int command_compare(int argc, char **argv);
-int command_instances(int argc, char **argv);
-int command_measure(int argc, char **argv);
-int command_doctor(int argc, char **argv);
-int command_run(int argc, char **argv);
-int command_invoke(int argc, char **argv);
-int command_logs(int argc, char **argv);
 
 /* Where an agent and its ledger are. */
 struct place {

@@ -122,16 +122,8 @@ static void print_table(struct comparison *c)
 	       c->total.count, used, paid, ratio);
 }
 
-int command_compare(int argc, char **argv)
+static int command_compare(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "function", required_argument, NULL, 'f' },
-		{ "since", required_argument, NULL, 't' },
-		{ "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct comparison c = { .table = { .columns = 11,
 					   .titles = { "FUNCTION", "COUNT", "COLD", "WALL",
 						       "ON-CPU", "AWS 2018", "÷ ON-CPU",
@@ -152,8 +144,7 @@ int command_compare(int argc, char **argv)
 	int o, error;
 
 	place_defaults(&place);
-	opterr = 0;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = command_next(&compare_command, argc, argv)) != -1) {
 		switch (o) {
 		case 'j':
 			c.json = true;
@@ -185,3 +176,19 @@ int command_compare(int argc, char **argv)
 	table_free(&c.table);
 	return error ? 1 : 0;
 }
+
+static const struct command_option options[] = {
+	OPTION_JSON("one object a function, a line each"),
+	{ "function", 'f', "NAME", "only this function" },
+	OPTION_SINCE,
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTIONS_END,
+};
+const struct command compare_command = {
+	.name = "compare",
+	.summary = "what each function used, and what it would be billed",
+	.options = options,
+	.section = 1,
+	.run = command_compare,
+};

@@ -238,19 +238,14 @@ static void check_agent(struct doctor *d, const struct place *place)
 		    place->socket, strerror(-error));
 }
 
-int command_doctor(int argc, char **argv)
+static int command_doctor(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-						 { "state-dir", required_argument, NULL, 's' },
-						 { "socket", required_argument, NULL, 'S' },
-						 { NULL, 0, NULL, 0 } };
 	struct doctor d = {};
 	struct place place;
 	int c;
 
 	place_defaults(&place);
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = command_next(&doctor_command, argc, argv)) != -1) {
 		if (c == 'j')
 			d.json = true;
 		else if (c == 's')
@@ -274,3 +269,19 @@ int command_doctor(int argc, char **argv)
 					    : "All is well.");
 	return d.bad ? 1 : 0;
 }
+
+static const struct command_option options[] = {
+	OPTION_JSON("one object a finding, a line each"),
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTIONS_END,
+};
+const struct command doctor_command = {
+	.name = "doctor",
+	.summary = "what this kernel and these rights allow, each line with its cure",
+	.options = options,
+	.description = "Needs root to try the kernel side.",
+	.exits = "Exits 0 if nothing fails.",
+	.section = 1,
+	.run = command_doctor,
+};

@@ -18,24 +18,13 @@ struct listing {
 	unsigned long long count;
 };
 
-static int parse(const char *command, struct listing *l, int argc, char **argv)
+static int parse(const struct command *command, struct listing *l, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "function", required_argument, NULL, 'f' },
-		{ "id", required_argument, NULL, 'i' },
-		{ "last", required_argument, NULL, 'n' },
-		{ "since", required_argument, NULL, 't' },
-		{ "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ NULL, 0, NULL, 0 },
-	};
 	uint64_t last;
 	int c;
 
 	place_defaults(&l->place);
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = command_next(command, argc, argv)) != -1) {
 		switch (c) {
 		case 'j':
 			l->json = true;
@@ -65,11 +54,11 @@ static int parse(const char *command, struct listing *l, int argc, char **argv)
 			l->place.socket = optarg;
 			break;
 		default:
-			return command_misused(command, argc, argv);
+			return command_misused(command->name, argc, argv);
 		}
 	}
 	if (optind < argc)
-		return command_fail("%s takes no argument (%s)", command, argv[optind]), 2;
+		return command_fail("%s takes no argument (%s)", command->name, argv[optind]), 2;
 	if (!l->json && !l->last_said)
 		l->select.last = 20;
 	return 0;
@@ -181,7 +170,7 @@ static int list(struct listing *l, const char *what,
 	return l->count || l->json ? 0 : nothing_found(l, what);
 }
 
-int command_invocations(int argc, char **argv)
+static int command_invocations(int argc, char **argv)
 {
 	struct listing l = {
 		.table = { .columns = 10,
@@ -189,7 +178,7 @@ int command_invocations(int argc, char **argv)
 				       "ON-CPU", "±", "BILLED (AWS)", "FLAGS" },
 			   .right = { [4] = true, [5] = true, [6] = true, [7] = true, [8] = true } }
 	};
-	int misused = parse("invocations", &l, argc, argv);
+	int misused = parse(&invocations_command, &l, argc, argv);
 
 	return misused ? misused : list(&l, "invocations", source_invocations, invocation_row);
 }
@@ -218,7 +207,7 @@ static int instance_row(void *user, const char *line, size_t length)
 	return 0;
 }
 
-int command_instances(int argc, char **argv)
+static int command_instances(int argc, char **argv)
 {
 	struct listing l = { .table = { .columns = 10,
 					.titles = { "START", "FUNCTION", "INSTANCE", "COUNT",
@@ -230,7 +219,48 @@ int command_instances(int argc, char **argv)
 						   [6] = true,
 						   [7] = true,
 						   [8] = true } } };
-	int misused = parse("instances", &l, argc, argv);
+	int misused = parse(&instances_command, &l, argc, argv);
 
 	return misused ? misused : list(&l, "instances", source_closed_instances, instance_row);
 }
+
+static const struct command_option invocations_options[] = {
+	OPTION_JSON("one oncpu.invocation/1 record a line"),
+	{ "function", 'f', "NAME", "only this function's" },
+	{ "id", 'i', "ID", "only with this id" },
+	{ "last", 'n', "N", "only the newest N, oldest first (20 in the table; 0 = all)" },
+	OPTION_SINCE,
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTIONS_END,
+};
+const struct command invocations_command = {
+	.name = "invocations",
+	.summary = "list invocations: wall, on-CPU and billed time, one a line",
+	.options = invocations_options,
+	.description =
+		"From the running agent, which first stores all that has happened until then, or "
+		"from its ledger where no agent runs.",
+	.section = 1,
+	.run = command_invocations,
+};
+
+static const struct command_option instances_options[] = {
+	OPTION_JSON("one oncpu.instance/1 record a line"),
+	{ "function", 'f', "NAME", "only this function's" },
+	{ "last", 'n', "N", "only the newest N, oldest first (20 in the table; 0 = all)" },
+	OPTION_SINCE,
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTIONS_END,
+};
+const struct command instances_command = {
+	.name = "instances",
+	.summary = "the closing record of each instance that is over: the law, line by line",
+	.options = instances_options,
+	.description =
+		"Every nanosecond that the kernel charged to the instance stands in one of its "
+		"accounts: initialisation, its invocations, freezing, between; and they add up.",
+	.section = 1,
+	.run = command_instances,
+};

@@ -204,22 +204,12 @@ static int call(struct call *c)
 	return print_answer(c, answer, size);
 }
 
-int command_invoke(int argc, char **argv)
+static int command_invoke(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "data", required_argument, NULL, 'd' },
-		{ "file", required_argument, NULL, 'f' },
-		{ "endpoint", required_argument, NULL, 'e' },
-		{ "event", no_argument, NULL, 'E' },
-		{ "log", no_argument, NULL, 'l' },
-		{ "cpu", no_argument, NULL, 'c' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct call c = { .endpoint = SLICER_DEFAULT_LISTEN };
 	int option, code;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = command_next(&invoke_command, argc, argv)) != -1) {
 		switch (option) {
 		case 'd':
 			c.data = optarg;
@@ -254,3 +244,25 @@ int command_invoke(int argc, char **argv)
 	free(c.payload);
 	return code;
 }
+
+static const struct command_option options[] = {
+	{ "data", 'd', "JSON", "the payload ({})" },
+	{ "file", 'f', "FILE", "the payload's file, - for stdin" },
+	{ "event", 'E', NULL, "do not wait for the answer" },
+	{ "log", 'l', NULL, "print the end of the invocation's log, on stderr" },
+	{ "cpu", 'c', NULL, "print its on-CPU time until the answer, on stderr" },
+	{ "endpoint", 'e', "ADDRESS:PORT", "where oncpu run listens (127.0.0.1:9000)" },
+	OPTIONS_END,
+};
+const struct command invoke_command = {
+	.name = "invoke",
+	.summary = "call a function of oncpu run",
+	.options = options,
+	.synopsis = "NAME [OPTION...]",
+	.description = "Prints the answer.",
+	.exits = "Exits 0; 3 when the function failed; 1 when it could not be called; 2 when "
+		 "misused.",
+	.examples = "  oncpu invoke hello --data '{\"name\":\"Ada\"}'",
+	.section = 1,
+	.run = command_invoke,
+};

@@ -58,21 +58,15 @@ static int print(const char *path, uint64_t lines)
 	return 0;
 }
 
-int command_logs(int argc, char **argv)
+static int command_logs(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "last", required_argument, NULL, 'l' },
-		{ "state-dir", required_argument, NULL, 's' },
-		{ NULL, 0, NULL, 0 },
-	};
 	char directory[LOGBOOK_PATH], path[LOGBOOK_PATH];
 	struct place place;
 	uint64_t lines = 0;
 	int c;
 
 	place_defaults(&place);
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = command_next(&logs_command, argc, argv)) != -1) {
 		if (c == 's')
 			place.state_dir = optarg;
 		else if (c != 'l')
@@ -87,3 +81,17 @@ int command_logs(int argc, char **argv)
 		return command_fail("the path of the log is too long"), 2;
 	return print(path, lines);
 }
+
+static const struct command_option options[] = {
+	{ "last", 'l', "LINES", "only the newest (all)" },
+	OPTION_STATE_DIR,
+	OPTIONS_END,
+};
+const struct command logs_command = {
+	.name = "logs",
+	.summary = "what a function of oncpu run has written, with START, END and REPORT",
+	.options = options,
+	.synopsis = "NAME [OPTION...]",
+	.section = 1,
+	.run = command_logs,
+};

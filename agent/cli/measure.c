@@ -273,22 +273,11 @@ static int show(struct measurement *m)
 
 static int parse(struct measurement *m, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "function", required_argument, NULL, 'f' },
-		{ "id", required_argument, NULL, 'i' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "no-wait", no_argument, NULL, 'w' },
-		{ "state-dir", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ "pin-dir", required_argument, NULL, 'p' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct timespec now;
 	int c;
 
 	place_defaults(&m->place);
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+	while ((c = command_next(&measure_command, argc, argv)) != -1) {
 		switch (c) {
 		case 'f':
 			m->function = optarg;
@@ -333,7 +322,7 @@ static int parse(struct measurement *m, int argc, char **argv)
 	return 0;
 }
 
-int command_measure(int argc, char **argv)
+static int command_measure(int argc, char **argv)
 {
 	struct measurement m = { .cgroup = { .fd = -1, .events = -1 } };
 	int code = parse(&m, argc, argv);
@@ -357,3 +346,29 @@ int command_measure(int argc, char **argv)
 		return 1;
 	return WIFSIGNALED(m.status) ? 128 + WTERMSIG(m.status) : WEXITSTATUS(m.status);
 }
+
+static const struct command_option options[] = {
+	{ "function", 'f', "NAME", "the function's name in the record; must be given" },
+	{ "id", 'i', "ID", "the invocation's id (one that is derived from the clock)" },
+	OPTION_JSON("print the record instead of the table"),
+	{ "no-wait", 'w', NULL, "end when PROGRAM does, not when its whole tree does" },
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTION_PIN_DIR,
+	OPTIONS_END,
+};
+const struct command measure_command = {
+	.name = "measure",
+	.summary = "run a program: its whole process tree is one invocation",
+	.options = options,
+	.synopsis = "--function NAME [OPTION...] -- PROGRAM [ARGUMENT...]",
+	.rest_is_program = true,
+	.description =
+		"Like time(1), exact and with a record in the ledger. Ends when the last process "
+		"of the tree does. Uses the running agent, or brings its own. Needs root.",
+	.exits = "Exits with PROGRAM's status, or with 128 and the number of the signal that ended "
+		 "it.",
+	.examples = "  sudo oncpu measure --function thumb --id job-7 -- convert in.png out.jpg",
+	.section = 1,
+	.run = command_measure,
+};

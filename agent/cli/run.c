@@ -92,33 +92,6 @@ static int read_config(struct run *r)
 
 /* ---- the command line ---- */
 
-static const struct option own_options[] = {
-	{ "function", required_argument, NULL, 'f' },
-	{ "config", required_argument, NULL, 'c' },
-	{ "listen", required_argument, NULL, 'l' },
-	{ "strict", no_argument, NULL, 'S' },
-	{ "telemetry", no_argument, NULL, 't' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "state-dir", required_argument, NULL, 's' },
-	{ "socket", required_argument, NULL, 'k' },
-	{ "pin-dir", required_argument, NULL, 'p' },
-	{ "front-user", required_argument, NULL, 'u' },
-	{ "ready-fd", required_argument, NULL, 'r' },
-};
-enum { OWN = sizeof(own_options) / sizeof(own_options[0]), ALL = 64 };
-
-/* Our own, then a function's properties by their names. */
-static void all_options(struct option options[ALL])
-{
-	unsigned n = OWN;
-
-	memcpy(options, own_options, sizeof(own_options));
-	for (unsigned p = 1; slicer_function_properties[p]; p++)
-		options[n++] = (struct option){ slicer_function_properties[p], required_argument,
-						NULL, PROPERTY + (int)p };
-	options[n] = (struct option){ NULL, 0, NULL, 0 };
-}
-
 static int own_option(struct run *r, int c)
 {
 	int64_t fd;
@@ -130,7 +103,7 @@ static int own_option(struct run *r, int c)
 	case 'l':
 		r->slicer.listen = optarg;
 		return 0;
-	case 'S':
+	case 'x':
 		r->slicer.strict = true;
 		return 0;
 	case 't':
@@ -142,7 +115,7 @@ static int own_option(struct run *r, int c)
 	case 's':
 		r->place.state_dir = optarg;
 		return 0;
-	case 'k':
+	case 'S':
 		r->place.socket = optarg;
 		return 0;
 	case 'p':
@@ -164,13 +137,11 @@ static int own_option(struct run *r, int c)
 static int parse(struct run *r, int argc, char **argv)
 {
 	struct slicer_function *f = &r->functions[0];
-	struct option options[ALL];
+	const char *property;
 	int c, code;
 
-	all_options(options);
-	opterr = 0;
 	slicer_function_defaults(f, "");
-	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+	while ((c = command_next(&run_command, argc, argv)) != -1) {
 		if (c == '?')
 			return command_misused("run", argc, argv);
 		if (c == 'f') {
@@ -181,8 +152,8 @@ static int parse(struct run *r, int argc, char **argv)
 			snprintf(f->name, sizeof(f->name), "%s", optarg);
 			r->named = true;
 		} else if (c >= PROPERTY) {
-			if (slicer_function_set(f, slicer_function_properties[c - PROPERTY], optarg,
-						r->error, sizeof(r->error)))
+			property = command_option_of(&run_command, c)->name;
+			if (slicer_function_set(f, property, optarg, r->error, sizeof(r->error)))
 				return command_fail("--%s", r->error), 2;
 			r->named = true;
 		} else if ((code = own_option(r, c))) {
@@ -237,7 +208,7 @@ static int run(struct run *r, int argc, char **argv)
 	return code;
 }
 
-int command_run(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
 	struct run r = { .slicer = { .listen = SLICER_DEFAULT_LISTEN, .ready_fd = -1 } };
 	int code;
@@ -252,3 +223,60 @@ int command_run(int argc, char **argv)
 	free(r.functions);
 	return code;
 }
+
+/* A function's properties have the slicer's names: test_commands checks that none is missing. */
+static const struct command_option options[] = {
+	{ "function", 'f', "NAME", "the function; its properties follow" },
+	{ "memory", PROPERTY + 1, "MB", "memory limit (128)" },
+	{ "timeout", PROPERTY + 2, "T", "wall time limit of an invocation (3s)" },
+	{ "init-timeout", PROPERTY + 3, "T", "of an initialisation (10s)" },
+	{ "cpu-limit", PROPERTY + 4, "T", "on-CPU time limit of an invocation, all threads" },
+	{ "cpu-soft-limit", PROPERTY + 5, "T", "report an invocation that uses more" },
+	{ "retire-after-soft-limit", PROPERTY + 6, "yes|no", "and retire its instance" },
+	{ "concurrency", PROPERTY + 7, "N", "instances at once (1)" },
+	{ "cpus", PROPERTY + 8, "N", "CPU limit, 0.5 being half of one" },
+	{ "processes", PROPERTY + 9, "N", "limit of processes and threads (1024)" },
+	{ "freeze-after", PROPERTY + 10, "T", "freeze this long after the end (0)" },
+	{ "no-freeze", PROPERTY + 11, "yes|no", "let it run between invocations (no)" },
+	{ "idle", PROPERTY + 12, "T", "retire an instance that idles so long (10m; 0 = never)" },
+	{ "grace", PROPERTY + 13, "T",
+	  "from its answer until it must ask for the next event (500ms)" },
+	{ "suspend", PROPERTY + 14, "T", "the longest suspension (60m)" },
+	{ "extension", PROPERTY + 15, "PATH", "start this external extension; repeatable" },
+	{ "directory", PROPERTY + 16, "DIR", "where it runs" },
+	{ "handler", PROPERTY + 17, "NAME", "_HANDLER of its environment" },
+	{ "user", PROPERTY + 18, "NAME", "whom it runs as ($SUDO_USER, or nobody)" },
+	{ "env", PROPERTY + 19, "NAME=VALUE", "for its environment; repeatable" },
+	{ "config", 'c', "FILE", "functions from a file instead" },
+	{ "listen", 'l', "ADDRESS:PORT", "of the Invoke front (127.0.0.1:9000)" },
+	{ "strict", 'x', NULL,
+	  "refuse a doubtful answer with 400 as AWS does, which ends most clients" },
+	{ "telemetry", 't', NULL, "a platform.report line of JSON beside each REPORT" },
+	{ "quiet", 'q', NULL, "do not repeat the functions' output on stdout" },
+	OPTION_STATE_DIR,
+	OPTION_SOCKET,
+	OPTION_PIN_DIR,
+	{ "front-user", 'u', "NAME", "whom the half runs as that speaks HTTP" },
+	{ "ready-fd", 'r', "N", "gets the port and a newline when callers are answered" },
+	OPTIONS_END,
+};
+const struct command run_command = {
+	.name = "run",
+	.summary = "host functions: Lambda's APIs, exact accounts, CPU between boundaries only",
+	.options = options,
+	.synopsis = "--function NAME [PROPERTY...] [OPTION...] -- PROGRAM [ARGUMENT...]\n"
+		    "--config FILE [OPTION...]",
+	.rest_is_program = true,
+	.description =
+		"Runs until SIGTERM or SIGINT. Uses the running agent, or brings its own. A number "
+		"without a unit is seconds. Needs root.\n\n"
+		"FILE has the properties of several functions under their own names, and the "
+		"command:\n\n"
+		"  [function \"hello\"]\n"
+		"  command = node node_modules/aws-lambda-ric/index.mjs index.handler\n"
+		"  directory = /srv/hello\n"
+		"  memory = 256\n"
+		"  timeout = 3s",
+	.section = 8,
+	.run = command_run,
+};

@@ -10,6 +10,13 @@
 #include "cli/cli.h"
 #include "core/record_json.h"
 
+void place_defaults(struct place *place)
+{
+	place->state_dir = "/var/lib/oncpu";
+	place->socket = "/run/oncpu/oncpu.sock";
+	place->pin_dir = NULL;
+}
+
 static void add_selection(char *path, size_t size, const struct selection *s)
 {
 	char last[24];

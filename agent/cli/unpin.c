@@ -6,19 +6,12 @@
 #include "cli/cli.h"
 #include "daemon/agent.h"
 
-int command_unpin(int argc, char **argv)
+static int command_unpin(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "state-dir", required_argument, NULL, 's' },
-		{ "config", required_argument, NULL, 'c' },
-		{ "pin-dir", required_argument, NULL, 'p' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct agent_options o = { .ready_fd = -1 };
 	int c;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = command_next(&unpin_command, argc, argv)) != -1) {
 		switch (c) {
 		case 's':
 			o.state_dir = optarg;
@@ -37,3 +30,22 @@ int command_unpin(int argc, char **argv)
 		return command_fail("unpin takes no argument (%s)", argv[optind]), 2;
 	return agent_unpin(&o);
 }
+
+static const struct command_option options[] = {
+	OPTION_STATE_DIR,
+	{ "config", 'c', "FILE", "the agent's, oncpu.conf(5) (/etc/oncpu/oncpu.conf)" },
+	OPTION_PIN_DIR,
+	OPTIONS_END,
+};
+const struct command unpin_command = {
+	.name = "unpin",
+	.summary = "end what an agent left measuring: remove its maps and hooks from the kernel",
+	.options = options,
+	.description = "For pins of another version, or of an agent that does not come back. What "
+		       "the ledger "
+		       "has not stored yet is given up: starting and stopping the agent with "
+		       "--unpin stores it "
+		       "first. Refuses while an agent runs. Needs root.",
+	.section = 8,
+	.run = command_unpin,
+};

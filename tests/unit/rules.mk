@@ -18,3 +18,10 @@ $(B)/unit/test_elf: tests/unit/test_elf.c tests/unit/rules.mk $(KERNLIBS)
 $(B)/unit/test_format: tests/unit/test_format.c tests/unit/rules.mk $(B)/libcli.a $(B)/libbase.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libcli.a $(B)/libbase.a -lcmocka $(LDLIBS) -o $@
+
+# the commands' declarations: all of the binary but its main
+CLILIBS = $(B)/libcli.a $(B)/libdaemon.a $(B)/libslicer.a $(B)/libapi.a $(B)/libhttp.a $(B)/libledger.a \
+	$(KERNLIBS)
+$(B)/unit/test_commands: tests/unit/test_commands.c tests/unit/rules.mk $(CLILIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(CLILIBS) -lcmocka $(LDLIBS) -o $@
