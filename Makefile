@@ -32,7 +32,7 @@ SRC      = $(wildcard agent/$(1)/*.c)
 OBJ      = $(patsubst agent/%.c,$(B)/obj/%.o,$(call SRC,$(1)))
 ARCHIVES := $(foreach f,$(FOLDERS),$(B)/lib$(f).a)
 
-all: $(B)/oncpu $(B)/liboncpu-runtime.so $(B)/functions.stamp
+all: $(B)/oncpu $(B)/liboncpu-runtime.so $(B)/functions.stamp $(B)/manual.stamp
 
 define folder_rule
 $(B)/lib$(1).a: $$(call OBJ,$(1))
@@ -61,6 +61,15 @@ $(B)/liboncpu-runtime.so: agent/runtime/runtime.c include/oncpu/runtime.h
 	$(Q)mkdir -p $(@D)
 	$(call say,SO,$@)$(CC) -O2 -g -std=gnu11 $(WARN) -Iinclude -fPIC -shared -fvisibility=hidden \
 		-Wl,-soname,liboncpu-runtime.so $< -o $@
+
+# the manual and the shells' completion, written by the program from what its commands declare
+$(B)/manual.stamp: $(B)/oncpu
+	$(call say,MAN,$(B)/man)rm -rf $(B)/man $(B)/completion; mkdir -p $(B)/man $(B)/completion
+	$(Q)for page in $$($(B)/oncpu help --man); do \
+		$(B)/oncpu help --man $$page >$(B)/man/$$page || exit 1; done
+	$(Q)for shell in bash zsh; do \
+		$(B)/oncpu help --completion $$shell >$(B)/completion/$$shell || exit 1; done
+	$(Q)touch $@
 
 # the functions of the demo and the tests: real programs, built with the public header
 FUNCTIONS := $(patsubst tests/functions/%.c,$(B)/functions/%,$(wildcard tests/functions/*.c))
@@ -121,7 +130,7 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1
+	libasan8 libubsan1 man-db mandoc groff
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
 		grep -q 'ok installed' || missing="$$missing $$p"; done; \

@@ -13,6 +13,7 @@
 #ifndef ONCPU_VERSION
 #define ONCPU_VERSION "0.1.0"
 #endif
+#define ONCPU_RELEASE_DATE "2026-11-25" /* of that version; stands in the manual */
 
 /* What the command line says goes before what the file says. NULL, "" and 0 = not said. */
 struct agent_options {

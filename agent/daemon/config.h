@@ -101,6 +101,11 @@ int config_pin_dir(const char *state_dir, char *buffer, size_t size);
 int config_facts(const struct agent_config *config, const char *function,
 		 struct function_facts *ret_facts);
 
+/* Each key that a file may have, section by section: what it takes and a phrase on it. */
+void config_describe(void (*visit)(void *user, const char *section, const char *key,
+				   const char *value, const char *help),
+		     void *user);
+
 /* Of a NULL-terminated list, the name nearest to `word`, or NULL when none is near. */
 const char *config_nearest(const char *word, const char *const *names);
 

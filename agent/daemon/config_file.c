@@ -41,6 +41,7 @@ struct key {
 	size_t offset, size;
 	int64_t min, max;
 	bool repeatable;
+	const char *value, *help; /* for the manual: what it takes, and a phrase on it */
 };
 
 __attribute__((format(printf, 2, 3))) static int refuse(struct reading *r, const char *format, ...)
@@ -219,42 +220,90 @@ static int set_boundary(struct reading *r, const struct key *key, const char *va
 #define AT(s, m) .offset = offsetof(struct s, m), .size = sizeof(((struct s *)0)->m)
 
 static const struct key agent_keys[] = {
-	{ "state_dir", set_path, AT(agent_config, state_dir) },
-	{ "socket", set_path, AT(agent_config, socket) },
-	{ "socket_group", set_text, AT(agent_config, socket_group) },
-	{ "pin_dir", set_path, AT(agent_config, pin_dir) },
-	{ "user", set_text, AT(agent_config, user) },
-	{ "host", set_text, AT(agent_config, host) },
-	{ .name = "log_level", .set = set_level },
+	{ "state_dir", set_path, AT(agent_config, state_dir), .value = "DIR",
+	  .help = "the ledger's segments and the agent's lock (/var/lib/oncpu)" },
+	{ "socket", set_path, AT(agent_config, socket), .value = "PATH",
+	  .help = "where it answers (/run/oncpu/oncpu.sock)" },
+	{ "socket_group", set_text, AT(agent_config, socket_group), .value = "GROUP",
+	  .help = "who may ask besides root and the agent's user (the user's own group)" },
+	{ "pin_dir", set_path, AT(agent_config, pin_dir), .value = "DIR",
+	  .help = "where the kernel side is pinned (/sys/fs/bpf/oncpu, or one derived from "
+		  "state_dir)" },
+	{ "user", set_text, AT(agent_config, user), .value = "NAME",
+	  .help = "whom the half that parses and serves runs as (oncpu, or nobody)" },
+	{ "host", set_text, AT(agent_config, host), .value = "NAME",
+	  .help = "the host's name in records (the host's own)" },
+	{ .name = "log_level",
+	  .set = set_level,
+	  .value = "LEVEL",
+	  .help = "error, warning, info or debug (info)" },
 	{ "max_instances", set_number, AT(agent_config, max_instances), 1,
-	  (1 << ONCPU_INSTANCE_BITS) - 1 },
-	{ "max_threads", set_number, AT(agent_config, max_threads), 2, 1 << 22 },
-	{ "ring_bytes", set_ring, AT(agent_config, ring_bytes), 0, 1 << 30 },
-	{ "retention_age", set_age, AT(agent_config, retention_seconds) },
-	{ "retention_bytes", set_bytes, AT(agent_config, retention_bytes), 0, INT64_MAX },
-	{ "reorder_ms", set_number, AT(agent_config, reorder_ms), 1, 60000 },
+	  (1 << ONCPU_INSTANCE_BITS) - 1, .value = "N",
+	  .help = "instances tracked at once; what is beyond is counted (4096)" },
+	{ "max_threads", set_number, AT(agent_config, max_threads), 2, 1 << 22, .value = "N",
+	  .help = "threads tracked at once; what is beyond is counted (65536)" },
+	{ "ring_bytes", set_ring, AT(agent_config, ring_bytes), 0, 1 << 30, .value = "SIZE",
+	  .help = "the event ring, a power of two: what the kernel keeps while the agent is "
+		  "down (16MiB)" },
+	{ "retention_age", set_age, AT(agent_config, retention_seconds), .value = "T",
+	  .help = "how old a segment of the ledger gets; 0 = for ever (30d)" },
+	{ "retention_bytes", set_bytes, AT(agent_config, retention_bytes), 0, INT64_MAX,
+	  .value = "SIZE", .help = "how large the ledger gets; 0 = no limit (0)" },
+	{ "reorder_ms", set_number, AT(agent_config, reorder_ms), 1, 60000, .value = "N",
+	  .help = "how long an event that has a gap before it waits for the missing one (100)" },
 	{ .name = NULL },
 };
 
 static const struct key function_keys[] = {
-	{ "cgroup", set_cgroup, .repeatable = true },
-	{ "memory_mb", set_number, AT(config_function, facts.memory_mb), 1, 1 << 30 },
-	{ "version", set_text, AT(config_function, facts.version) },
-	{ "quota_us", set_number, AT(config_function, facts.quota_us), 1, INT64_MAX },
-	{ "period_us", set_number, AT(config_function, facts.period_us), 1, INT64_MAX },
+	{ "cgroup", set_cgroup, .repeatable = true, .value = "PATTERN",
+	  .help = "a cgroup's path as /proc/PID/cgroup shows it is one instance of the function; "
+		  "'*' stands for any bytes of one component, '?' for one byte; repeatable" },
+	{ "memory_mb", set_number, AT(config_function, facts.memory_mb), 1, 1 << 30, .value = "N",
+	  .help = "its configured memory, which policies bill" },
+	{ "version", set_text, AT(config_function, facts.version), .value = "TEXT",
+	  .help = "stands in its records" },
+	{ "quota_us", set_number, AT(config_function, facts.quota_us), 1, INT64_MAX, .value = "N",
+	  .help = "its CPU quota, stands in its records" },
+	{ "period_us", set_number, AT(config_function, facts.period_us), 1, INT64_MAX, .value = "N",
+	  .help = "and the quota's period" },
 	{ .name = NULL },
 };
 
 static const struct key mark_keys[] = {
-	{ "file", set_path, AT(config_mark, file) },
-	{ "symbol", set_text, AT(config_mark, symbol) },
-	{ .name = "boundary", .set = set_boundary },
-	{ "id_arg", set_number, AT(config_mark, how.id_arg), 0, 5 },
-	{ "function_arg", set_number, AT(config_mark, how.name_arg), 0, 5 },
-	{ "status_arg", set_number, AT(config_mark, how.status_arg), 0, 5 },
-	{ "function", set_text, AT(config_mark, how.function) },
+	{ "file", set_path, AT(config_mark, file), .value = "PATH",
+	  .help = "the library or program" },
+	{ "symbol", set_text, AT(config_mark, symbol), .value = "NAME",
+	  .help = "its function, whose call is the boundary" },
+	{ .name = "boundary",
+	  .set = set_boundary,
+	  .value = "KIND",
+	  .help = "start, invoke, response or done" },
+	{ "id_arg", set_number, AT(config_mark, how.id_arg), 0, 5, .value = "N",
+	  .help = "which argument points to the invocation's id, from 0 (none does)" },
+	{ "function_arg", set_number, AT(config_mark, how.name_arg), 0, 5, .value = "N",
+	  .help = "which argument points to the function's name (none does)" },
+	{ "status_arg", set_number, AT(config_mark, how.status_arg), 0, 5, .value = "N",
+	  .help = "which argument is the status, 0 being ok (none is)" },
+	{ "function", set_text, AT(config_mark, how.function), .value = "NAME",
+	  .help = "the function's name, where no argument tells it" },
 	{ .name = NULL },
 };
+
+void config_describe(void (*visit)(void *user, const char *section, const char *key,
+				   const char *value, const char *help),
+		     void *user)
+{
+	static const struct {
+		const char *section;
+		const struct key *keys;
+	} sections[] = { { "agent", agent_keys },
+			 { "function \"NAME\"", function_keys },
+			 { "mark \"NAME\"", mark_keys } };
+
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		for (const struct key *key = sections[i].keys; key->name; key++)
+			visit(user, sections[i].section, key->name, key->value, key->help);
+}
 
 static const struct key *keys_of(enum section section)
 {
