@@ -209,11 +209,17 @@ int elf_symbol(int fd, const char *symbol, uint64_t *ret_offset)
 {
 	struct wanted w = { .name = symbol };
 	struct image im;
+	uint64_t offset;
+	char code;
 	int error = image_open(fd, &im);
 
 	if (error)
 		return error;
-	error = each_symbol(&im, is_wanted, &w) ? file_offset(&im, w.address, ret_offset) : -ENOENT;
+	error = each_symbol(&im, is_wanted, &w) ? file_offset(&im, w.address, &offset) : -ENOENT;
+	if (!error && pread(fd, &code, 1, (off_t)offset) != 1)
+		error = -EBADMSG; /* the segment says more than the file has */
+	if (!error)
+		*ret_offset = offset;
 	elf_end(im.elf);
 	return error;
 }

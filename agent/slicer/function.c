@@ -216,6 +216,8 @@ int slicer_function_command(struct slicer_function *f, const char *line, char *e
 	unsigned count = 0;
 	bool open = false;
 
+	if (f->arguments[0])
+		return fail(-EEXIST, error, size, "command is given twice");
 	for (const char *c = line;; c++) {
 		if (!*c || (!quote && isspace((unsigned char)*c))) {
 			if (open && count == FUNCTION_ARGUMENTS)

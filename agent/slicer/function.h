@@ -21,7 +21,7 @@ struct slicer_function {
 	char *user;	 /* NULL = $SUDO_USER, else nobody */
 	uid_t uid;
 	gid_t gid;
-	int64_t memory_mb;	/* 128 … 10240 */
+	int64_t memory_mb;	/* 16 … 10240 */
 	int64_t timeout_ms;	/* of an invocation, wall */
 	int64_t init_ms;	/* of the initialisation */
 	int64_t cpu_limit_ns;	/* of an invocation, all threads; 0 = none */
