@@ -13,8 +13,14 @@ ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
 CFLAGS  ?= -O2 -g
 , := ,
-SANFLAG := $(if $(SAN),-fsanitize=$(SAN)$(if $(filter address,$(SAN)),$(,)undefined) -fno-omit-frame-pointer \
-	-fno-sanitize-recover=all)
+# what SAN names; the fuzzers bring their own main(), and libFuzzer is clang's
+SANITIZERS := $(if $(filter address,$(SAN)),address$(,)undefined,$(if $(filter \
+	fuzzer,$(SAN)),fuzzer-no-link$(,)address$(,)undefined,$(SAN)))
+SANFLAG := $(if $(SAN),-fsanitize=$(SANITIZERS) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ifeq ($(SAN),fuzzer)
+CC := $(CLANG)
+WARN += -Wno-format-nonliteral # clang wants literals also of functions that are checked by their attribute
+endif
 override CFLAGS += -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iagent -I$(B) -MMD -MP $(SANFLAG) \
 	-fstack-protector-strong -fPIE
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAG)
@@ -24,7 +30,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests all deps test-deps demo test check unit bench lint sanitize fmt clean help install
+.PHONY: build-tests all deps test-deps demo test check unit bench fuzz fuzzers lint sanitize fmt clean help install
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api slicer daemon cli
@@ -106,7 +112,8 @@ check: build-tests
 test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory build-tests
 	$(Q)$(MAKE) --no-print-directory SAN=address unit
-	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E)
+	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers
+	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) tests/fuzz/test_fuzz.sh
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
@@ -130,7 +137,7 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 man-db mandoc groff
+	libasan8 libubsan1 man-db mandoc groff libclang-rt-dev
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
 		grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -153,14 +160,18 @@ fmt:
 	$(Q)clang-format -i $(SOURCES)
 lint:
 	$(Q)tests/lint.sh $(SOURCES)
+# the fuzzers for longer than `make test` runs them; KEEP=1 adds what they find to the corpus
+fuzz: test-deps
+	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers
+	$(Q)tests/fuzz/run.sh $(or $(SECONDS),600)
 # the unit tests with the address and undefined-behaviour sanitizers
 sanitize:
 	$(Q)$(MAKE) --no-print-directory SAN=address unit
 	$(Q)tests/run.sh $(SANITIZED)
 clean:
-	$(Q)rm -rf build build-address build-undefined build-thread
+	$(Q)rm -rf build build-address build-undefined build-thread build-fuzzer
 help:
 	$(Q)sed -n '2,5s/^# *//p' Makefile
 
--include tests/unit/rules.mk
+-include tests/unit/rules.mk tests/fuzz/rules.mk
 -include $(shell find $(B)/obj $(B)/unit $(B)/bpf $(B)/bench -name '*.d' 2>/dev/null)
