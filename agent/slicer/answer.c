@@ -5,6 +5,7 @@
 
 #include "slicer/events.h"
 #include "slicer/life.h"
+#include "slicer/telemetry.h"
 
 void instance_give_up(struct instance *i, const char *type, const char *text)
 {
@@ -68,8 +69,10 @@ void instance_on_response(struct instance *i, const char *id, struct exchange *x
 		return;
 	}
 	output_drain(i); /* what it wrote before it answered */
+	v->answered_ns = front_now();
 	take_answer(i, x, error);
 	v->responded = true;
+	v->produced = v->answer_size;
 	front_ask(i->front, i, KEEPER_RESPONSE, v->id, 0, false);
 	if (instance_extensions_wait(i))
 		set_deadline(i, facts(i)->grace_ms);
@@ -82,6 +85,8 @@ void instance_on_init_error(struct instance *i, struct exchange *x)
 	size_t size;
 	const char *body = exchange_body(x, &size);
 
+	if (i->state == STARTING && !i->init_failed)
+		telemetry_init_done(i, "error", "Runtime.InitError");
 	if (i->state == STARTING && body && !i->init_error) {
 		i->init_error = exchange_take_body(x, &size);
 		i->init_error_size = size;

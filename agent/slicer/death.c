@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "slicer/events.h"
 #include "slicer/life.h"
+#include "slicer/telemetry.h"
 
 #define SHUTDOWN_MS 2000 /* Lambda's, for external extensions */
 #define BACKOFF_MOST_MS 10000ull
@@ -31,6 +32,7 @@ void instance_time_out(struct instance *i, const char *type, const char *text)
 	struct invocation *v = i->current;
 
 	output_drain(i);
+	telemetry_runtime_done(i, "timeout", type);
 	invocation_fail(v, type, "RequestId: %s Error: %s", v->id, text);
 	v->responded = true;
 	output_line(i, "", 0);
@@ -105,16 +107,56 @@ static bool tell_shutdown(struct instance *i, const char *reason)
 		p->next = NULL;
 		told = true;
 	}
+	i->shutting_down |= told;
 	if (told) {
+		telemetry_run(i, front_now(), true); /* what there is, before the end */
 		instance_ask_when_written(i, KEEPER_THAW);
 		i->frozen = false;
 	}
 	return told;
 }
 
+/* All of the external extensions have ended as they were told to, or one has in mid-life. */
+void instance_on_extension_exited(struct instance *i, int status)
+{
+	char text[96];
+
+	if (i->processes)
+		i->processes--;
+	if (i->state == DEAD)
+		return;
+	if (i->shutting_down) {
+		if (!i->processes)
+			instance_end(i, "Sandbox.Retired", "spindown");
+		return;
+	}
+	output_drain(i);
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "An extension ended: signal: %s",
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, sizeof(text), "An extension ended: exit status %d",
+			 WEXITSTATUS(status));
+	if (i->state == STARTING)
+		instance_start_failed(i, "Extension.Crash", text);
+	instance_end(i, "Extension.Crash", text);
+}
+
+bool instance_is_told(const struct instance *i)
+{
+	return i->shutting_down && i->state != DEAD;
+}
+
+void instance_on_stop(struct instance *i)
+{
+	if (i->state == IDLE && !i->end_pending && !i->shutting_down &&
+	    tell_shutdown(i, "spindown"))
+		set_deadline(i, SHUTDOWN_MS);
+}
+
 void instance_retire(struct instance *i, const char *reason)
 {
-	if (i->retire && i->deadline_ns)
+	if (i->shutting_down && i->deadline_ns)
 		return; /* is being told */
 	i->retire = true;
 	if (tell_shutdown(i, reason))

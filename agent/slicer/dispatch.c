@@ -37,6 +37,7 @@ static void begin(struct instance *i, struct invocation *v)
 	bool in_mid_handler = i->state == SUSPENDED || i->state == PAUSED;
 
 	i->current = v;
+	v->taken_ns = front_now();
 	i->resumed = in_mid_handler;
 	i->freeze_ns = 0;
 	if (!in_mid_handler)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "core/record_json.h"
 
 #define ARN_ROOM (ONCPU_NAME_LEN + 64)
 
@@ -25,7 +26,7 @@ static int64_t deadline_ms(const struct instance *i)
 	return (front_realtime() + left) / 1000000;
 }
 
-static void trace(const struct invocation *v, char *text, size_t size)
+void event_trace(const struct invocation *v, char *text, size_t size)
 {
 	char hex[33];
 	size_t n = 0;
@@ -37,6 +38,11 @@ static void trace(const struct invocation *v, char *text, size_t size)
 	snprintf(text, size, "Root=1-%.8s-%.24s;Parent=%.16s;Sampled=0", hex, hex + 8, hex);
 }
 
+void event_time(char *text, size_t size)
+{
+	realtime_format(front_realtime(), text, size);
+}
+
 static void add_headers(struct instance *i, struct exchange *x, const struct invocation *v)
 {
 	char text[ARN_ROOM];
@@ -46,7 +52,7 @@ static void add_headers(struct instance *i, struct exchange *x, const struct inv
 	exchange_add_header(x, "Lambda-Runtime-Deadline-Ms", text);
 	arn(i, text);
 	exchange_add_header(x, "Lambda-Runtime-Invoked-Function-Arn", text);
-	trace(v, text, sizeof(text));
+	event_trace(v, text, sizeof(text));
 	exchange_add_header(x, "Lambda-Runtime-Trace-Id", text);
 	if (v->client_context)
 		exchange_add_header(x, "Lambda-Runtime-Client-Context", v->client_context);
@@ -83,7 +89,7 @@ void event_to_extension(struct instance *i, struct exchange *x, struct invocatio
 	jw_key_string(&w, "requestId", v->id);
 	arn(i, text);
 	jw_key_string(&w, "invokedFunctionArn", text);
-	trace(v, text, sizeof(text));
+	event_trace(v, text, sizeof(text));
 	jw_key(&w, "tracing");
 	jw_object_open(&w);
 	jw_key_string(&w, "type", "X-Amzn-Trace-Id");

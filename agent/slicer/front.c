@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "slicer/slots.h"
+#include "slicer/telemetry.h"
 
 #define MS 1000000ull
 #define MOST_CONNECTIONS 20000
@@ -75,7 +76,7 @@ static void accept_callers(struct front *f)
 }
 
 /* The address is the instance's own: a connection from another cgroup gets nothing. */
-static bool is_own(struct front *f, const struct instance *i, int fd)
+bool front_is_own(struct front *f, const struct instance *i, int fd)
 {
 	uint64_t cgroup = 0;
 	int error;
@@ -98,7 +99,7 @@ static void accept_runtime(struct front *f, struct instance *i)
 
 	if (fd < 0)
 		return;
-	if (!is_own(f, i, fd)) {
+	if (!front_is_own(f, i, fd)) {
 		log_warning("somebody else spoke to the Runtime API of an instance of %s: refused",
 			    i->function->facts->name);
 		close(fd);
@@ -216,8 +217,16 @@ static unsigned working(const struct front *f)
 	for (uint32_t n = 0; n < f->highest; n++)
 		count += f->instances[n] &&
 			 (f->instances[n]->state == BUSY || f->instances[n]->state == SLEEPING ||
-			  f->instances[n]->end_pending);
+			  f->instances[n]->end_pending || instance_is_told(f->instances[n]));
 	return count;
+}
+
+/* Extensions that asked for it hear of the end, once their instance is idle. */
+static void stop_idle(struct front *f)
+{
+	for (uint32_t n = 0; n < f->highest; n++)
+		if (f->instances[n])
+			instance_on_stop(f->instances[n]);
 }
 
 /* ---- life ---- */
@@ -312,6 +321,8 @@ static void handle(struct front *f, const struct epoll_event *event)
 	i = slot_of_event(f, event->data.u64, &what);
 	if (i && what == SLOT_LISTENER)
 		accept_runtime(f, i);
+	else if (i && what >= SLOT_DELIVERY)
+		telemetry_on_io(i, what - SLOT_DELIVERY);
 	else if (i)
 		output_read(i);
 }
@@ -335,6 +346,8 @@ int front_run(const struct front_options *options)
 	while (!f->stop) {
 		int wait = run_deadlines(f), n;
 
+		if (f->stopping)
+			stop_idle(f);
 		if (f->stopping && (!working(f) || front_now() >= f->stop_ns))
 			break;
 		if (f->stopping && (wait < 0 || wait > 20))

@@ -57,9 +57,12 @@ struct invocation {
 	char *client_context;
 	bool wants_tail, wants_cpu, event;
 	/* once it runs */
-	bool responded, failed; /* an answer was posted; it was an error */
-	bool started;		/* the START boundary stands */
-	char *answer;		/* what the caller gets, when it has to wait */
+	bool responded, failed;		/* an answer was posted; it was an error */
+	bool runtime_done;		/* subscribers have been told so */
+	uint64_t taken_ns, answered_ns; /* our clock: given to an instance; answered */
+	size_t produced;
+	bool started; /* the START boundary stands */
+	char *answer; /* what the caller gets, when it has to wait */
 	size_t answer_size;
 	char *answer_type;
 	const char *function_error; /* X-Amz-Function-Error; NULL = none */
@@ -86,16 +89,19 @@ struct instance {
 	struct front *front;
 	struct function *function;
 	int listener, log; /* of its Runtime API; the read end of its output */
+	int extension_log; /* the same of its extensions */
 	unsigned port;
 	uint64_t cgroup_id; /* 0 = the keeper has not told yet */
 	pid_t pid;
 	struct participant runtime, extensions[FUNCTION_EXTENSIONS];
-	unsigned extension_count;
+	unsigned extension_count, processes; /* registered; external ones that live */
+	struct telemetry *telemetry;	     /* NULL: it has no extensions */
 	struct invocation *current;
 	struct exchange *withheld;	       /* the suspend that is not answered yet */
 	char aliases[FRONT_ALIASES][FRONT_ID]; /* ids that mean the current invocation */
 	unsigned alias_count;
 	bool frozen, retire, cold, init_failed, start_pending, end_pending, resumed;
+	bool shutting_down;	   /* extensions were told of its end */
 	uint32_t ask_when_written; /* keeper_op; 0 = nothing */
 	uint64_t born_ns, ready_ns;
 	uint64_t deadline_ns; /* what happens when it passes depends on the state; 0 = nothing */
@@ -131,6 +137,8 @@ struct front {
 
 uint64_t front_now(void); /* CLOCK_MONOTONIC */
 int64_t front_realtime(void);
+/* The other end of this connection is in the instance's own cgroup. */
+bool front_is_own(struct front *f, const struct instance *i, int fd);
 void front_ask(struct front *f, struct instance *i, uint32_t op, const char *id, int32_t status,
 	       bool freeze);
 
@@ -156,6 +164,8 @@ void instance_on_news(struct instance *i, const struct keeper_news *news, int fd
 void instance_on_written(struct instance *i);
 void instance_on_deadline(struct instance *i, uint64_t now);
 void instance_on_gone_exchange(struct instance *i, struct exchange *x, bool delivered);
+void instance_on_stop(struct instance *i);	 /* the slicer ends */
+bool instance_is_told(const struct instance *i); /* its extensions hear of its end */
 void instance_end(struct instance *i, const char *error_type, const char *why);
 uint64_t instance_next_deadline(const struct instance *i);
 
@@ -164,7 +174,7 @@ void runtime_api(struct instance *i, struct exchange *x);
 void invoke_api(struct front *f, struct exchange *x);
 
 /* ---- output.c ---- */
-void output_read(struct instance *i); /* what the pipe has, bounded */
+void output_read(struct instance *i); /* what the pipes have, bounded */
 void output_drain(struct instance *i);
 void output_line(struct instance *i, const char *text, size_t size); /* the platform's own */
 void output_start(struct instance *i);

@@ -9,6 +9,7 @@
 #include "slicer/events.h"
 #include "slicer/life.h"
 #include "slicer/slots.h"
+#include "slicer/telemetry.h"
 
 bool instance_freezes(const struct instance *i)
 {
@@ -97,6 +98,10 @@ void instance_on_next(struct instance *i, struct participant *p, struct exchange
 	if (p->next)
 		exchange_hang_up(p->next); /* it asked again elsewhere */
 	p->next = x;
+	if (p != &i->runtime && !p->ready)
+		telemetry_extension(i, p, NULL);
+	if (p == &i->runtime && i->state == STARTING && !p->ready)
+		telemetry_init_done(i, "success", NULL);
 	p->ready = true;
 	switch (i->state) {
 	case STARTING:
@@ -130,6 +135,9 @@ void instance_on_next(struct instance *i, struct participant *p, struct exchange
 			if (!i->current->wants_tail)
 				invocation_deliver(i->current);
 		}
+		if (p == &i->runtime)
+			telemetry_runtime_done(i, i->current->failed ? "error" : "success",
+					       i->current->failed ? "Runtime.Unknown" : NULL);
 		if (everybody_waits(i) && !i->end_pending)
 			end_invocation(i);
 		return;
@@ -145,6 +153,7 @@ void instance_on_deadline(struct instance *i, uint64_t now)
 	const struct slicer_function *f = facts(i);
 	char text[96];
 
+	telemetry_run(i, now, false);
 	if (i->freeze_ns && now >= i->freeze_ns) {
 		i->freeze_ns = 0;
 		if (i->state == IDLE && !i->frozen && !i->end_pending)
@@ -191,29 +200,39 @@ uint64_t instance_next_deadline(const struct instance *i)
 {
 	uint64_t a = i->deadline_ns ? i->deadline_ns : UINT64_MAX;
 	uint64_t b = i->freeze_ns ? i->freeze_ns : UINT64_MAX;
+	uint64_t c = telemetry_when(i);
 
-	return a < b ? a : b;
+	a = a < b ? a : b;
+	return a < c ? a : c;
 }
 
 /* ---- what the keeper tells ---- */
 
+static void watch(struct instance *i, int fd, enum slot_event what)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = slot_event(i, what) };
+
+	if (fd >= 0)
+		epoll_ctl(i->front->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
 static void on_spawned(struct instance *i, const struct keeper_news *news, int fd)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = slot_event(i, SLOT_LISTENER) };
-
 	i->log = fd;
 	i->pid = news->pid;
 	i->cgroup_id = news->cgroup_id;
 	i->born_ns = news->time_ns;
+	while (facts(i)->extensions[i->processes])
+		i->processes++;
+	if (i->processes)
+		telemetry_open(i);
 	if (news->error) {
 		instance_start_failed(i, "Runtime.InitError", news->text);
 		i->state = DEAD;
 		return;
 	}
-	epoll_ctl(i->front->epoll, EPOLL_CTL_ADD, i->listener, &event);
-	event.data.u64 = slot_event(i, SLOT_LOG);
-	if (fd >= 0)
-		epoll_ctl(i->front->epoll, EPOLL_CTL_ADD, fd, &event);
+	watch(i, i->listener, SLOT_LISTENER);
+	watch(i, fd, SLOT_LOG);
 }
 
 static void finish_invocation(struct instance *i, const struct keeper_news *news,
@@ -258,7 +277,7 @@ static void on_ended(struct instance *i, const struct keeper_news *news)
 			i->freeze_ns = front_now() + (uint64_t)facts(i)->freeze_after_ms * MS + 1;
 		if (i->retire) {
 			i->deadline_ns = 0;
-			instance_retire(i, "limit");
+			instance_retire(i, "spindown");
 		}
 		instance_end_if_deaf(i);
 	}
@@ -292,6 +311,14 @@ void instance_on_news(struct instance *i, const struct keeper_news *news, int fd
 	case KEEPER_READY:
 		i->ready_ns = news->time_ns;
 		i->cold = true;
+		telemetry_init_report(i, "success");
+		break;
+	case KEEPER_EXTENSION_LOG:
+		i->extension_log = fd;
+		watch(i, fd, SLOT_EXTENSION_LOG);
+		break;
+	case KEEPER_EXTENSION_EXITED:
+		instance_on_extension_exited(i, news->status);
 		break;
 	case KEEPER_START:
 		if (!v || strcmp(v->id, news->id) != 0)

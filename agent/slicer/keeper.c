@@ -98,7 +98,8 @@ static void read_extensions(const struct kept *i, struct keeper_news *news)
 
 	news->extension_count = i->extension_count;
 	for (unsigned e = 0; e < i->extension_count; e++)
-		if (!clock_getcpuclockid(i->extensions[e], &clock) && !clock_gettime(clock, &used))
+		if (i->extensions[e] > 0 && !clock_getcpuclockid(i->extensions[e], &clock) &&
+		    !clock_gettime(clock, &used))
 			news->extension_ns[e] =
 				(uint64_t)used.tv_sec * 1000000000ull + (uint64_t)used.tv_nsec;
 }
@@ -218,6 +219,31 @@ static int open_log(int ret_ends[2])
 	return 0;
 }
 
+/* Their output is told apart from the function's. */
+static int start_extensions(struct keeper *k, struct kept *i, struct spawning *s)
+{
+	struct keeper_news news = { .op = KEEPER_EXTENSION_LOG, .instance = index_of(k, i) };
+	int ends[2], error = open_log(ends);
+
+	if (error)
+		return error;
+	tell(k, &news, ends[0]);
+	close(ends[0]);
+	s->log = ends[1];
+	for (char *const *e = i->function->extensions; *e && !error; e++) {
+		pid_t pid;
+
+		s->extension = *e;
+		pid = spawn(s);
+		if (pid < 0)
+			error = pid;
+		else
+			i->extensions[i->extension_count++] = pid;
+	}
+	close(ends[1]);
+	return error;
+}
+
 static int start_processes(struct keeper *k, struct kept *i, const struct keeper_request *r,
 			   int log)
 {
@@ -226,16 +252,12 @@ static int start_processes(struct keeper *k, struct kept *i, const struct keeper
 			      .port = r->port,
 			      .number = k->spawned++,
 			      .log = log };
-	pid_t pid;
+	int error = i->function->extensions[0] ? start_extensions(k, i, &s) : 0;
 
-	for (char *const *e = i->function->extensions; *e; e++) { /* first, as Lambda does */
-		s.extension = *e;
-		pid = spawn(&s);
-		if (pid < 0)
-			return pid;
-		i->extensions[i->extension_count++] = pid;
-	}
+	if (error)
+		return error;
 	s.extension = NULL;
+	s.log = log;
 	i->pid = spawn(&s);
 	return i->pid < 0 ? i->pid : 0;
 }
@@ -384,7 +406,16 @@ static void on_child(struct keeper *k, pid_t pid, int status)
 		struct keeper_news news = { .op = KEEPER_EXITED, .instance = n, .status = status };
 		struct kept *i = &k->kept[n];
 
-		if (i->state != LIVE || i->pid != pid)
+		if (i->state != LIVE)
+			continue;
+		for (unsigned e = 0; e < i->extension_count; e++)
+			if (i->extensions[e] == pid) {
+				i->extensions[e] = 0; /* the number may be somebody else's soon */
+				news.op = KEEPER_EXTENSION_EXITED;
+				tell(k, &news, -1);
+				return;
+			}
+		if (i->pid != pid)
 			continue;
 		tell(k, &news, -1);
 		end(k, i); /* whatever it left behind goes with it */

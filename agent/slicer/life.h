@@ -48,6 +48,7 @@ void instance_pause(struct instance *i);
 void instance_time_out(struct instance *i, const char *type, const char *text);
 void instance_start_failed(struct instance *i, const char *type, const char *text);
 void instance_on_exited(struct instance *i, int status);
+void instance_on_extension_exited(struct instance *i, int status);
 void instance_retire(struct instance *i, const char *reason);
 /* Idle and frozen without an open next: no event can reach it, and it cannot ask again. */
 void instance_end_if_deaf(struct instance *i);

@@ -12,6 +12,7 @@
 #include "core/billing.h"
 #include "slicer/front.h"
 #include "slicer/report.h"
+#include "slicer/telemetry.h"
 
 #define READ_AT_ONCE (64u << 10)
 #define DRAIN_AT_MOST (16u)
@@ -45,8 +46,8 @@ void output_line(struct instance *i, const char *text, size_t size)
 	put(i, text, size);
 }
 
-/* The function's own bytes. */
-static void take(struct instance *i, const char *text, size_t size)
+/* The function's own bytes, or its extensions'. */
+static void take(struct instance *i, bool of_extension, const char *text, size_t size)
 {
 	struct invocation *v = i->current;
 	size_t fits = size;
@@ -58,36 +59,41 @@ static void take(struct instance *i, const char *text, size_t size)
 	}
 	if (v)
 		v->logged += fits;
-	if (fits)
-		put(i, text, fits);
+	if (!fits)
+		return;
+	put(i, text, fits);
+	telemetry_text(i, of_extension, text, fits);
 }
 
-static ssize_t read_once(struct instance *i)
+static ssize_t read_once(struct instance *i, int *fd)
 {
 	static char buffer[READ_AT_ONCE];
-	ssize_t n = i->log < 0 ? 0 : read(i->log, buffer, sizeof(buffer));
+	ssize_t n = *fd < 0 ? -1 : read(*fd, buffer, sizeof(buffer));
 
 	if (n > 0)
-		take(i, buffer, (size_t)n);
+		take(i, fd == &i->extension_log, buffer, (size_t)n);
+	if (n == 0) { /* every writer is gone */
+		close(*fd);
+		*fd = -1;
+	}
 	return n;
 }
 
 void output_read(struct instance *i)
 {
-	ssize_t n = read_once(i);
-
-	if (n == 0 && i->log >= 0) { /* every writer is gone */
-		close(i->log);
-		i->log = -1;
-	}
+	read_once(i, &i->extension_log);
+	read_once(i, &i->log);
 	if (!i->front->options->quiet)
 		fflush(stdout);
 }
 
 void output_drain(struct instance *i)
 {
-	for (unsigned n = 0; n < DRAIN_AT_MOST && read_once(i) > 0; n++)
-		;
+	int *const pipes[] = { &i->extension_log, &i->log };
+
+	for (unsigned p = 0; p < 2; p++)
+		for (unsigned n = 0; n < DRAIN_AT_MOST && read_once(i, pipes[p]) > 0; n++)
+			;
 }
 
 void output_start(struct instance *i)
@@ -97,6 +103,7 @@ void output_start(struct instance *i)
 
 	if (n > 0)
 		put(i, line, (size_t)n);
+	telemetry_start(i);
 }
 
 static void put_dropped(struct instance *i)
@@ -148,9 +155,9 @@ void output_report(struct instance *i, const struct keeper_news *news, const cha
 	n = report_line(&r, line, sizeof(line));
 	if (n > 0)
 		put(i, line, (size_t)n);
-	n = i->front->options->telemetry ? report_json(&r, front_realtime(), line, sizeof(line))
-					 : 0;
-	if (n > 0)
+	n = report_json(&r, front_realtime(), line, sizeof(line));
+	telemetry_platform(i, line, n);
+	if (n > 0 && i->front->options->telemetry)
 		printf("%s\n", line);
 	fflush(stdout);
 }

@@ -32,7 +32,9 @@ enum keeper_op {
 	KEEPER_EXITED,	 /* the runtime has ended: status of wait */
 	KEEPER_GONE,	 /* no process is left, the cgroup is removed, the index is free */
 	KEEPER_CPU_SOFT, /* the invocation has used more than this; total_ns */
-	KEEPER_CPU_HARD
+	KEEPER_CPU_HARD,
+	KEEPER_EXTENSION_LOG,	/* the log's read end of the extensions; before SPAWN */
+	KEEPER_EXTENSION_EXITED /* an external extension has ended: status of wait */
 };
 
 struct keeper_request {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The Runtime API (2018-06-01) and the Extensions API (2020-01-01) of one instance. Its caller has
- * been identified: the connection is the instance's own.
+ * The Runtime API (2018-06-01), the Extensions API (2020-01-01) and the Telemetry API (2022-07-01)
+ * of one instance. Its caller has been identified: the connection is the instance's own.
  *
  * Beside Lambda's own paths: …/invocation/{id}/suspend[?until=ms] and …/invocation/{id}/done, both
  * also without an id ("-"): the answer is withheld until the next trigger.
@@ -16,10 +16,13 @@
 #include "slicer/events.h"
 #include "slicer/front.h"
 #include "slicer/slots.h"
+#include "slicer/telemetry.h"
 
 #define RUNTIME "/2018-06-01/runtime/"
 #define INVOCATION RUNTIME "invocation/"
 #define EXTENSION "/2020-01-01/extension/"
+#define TELEMETRY "/2022-07-01/telemetry"
+#define LOGS "/2020-08-15/logs"
 
 static bool is(const struct exchange *x, const char *method, const char *path)
 {
@@ -111,6 +114,7 @@ static void on_register(struct instance *i, struct exchange *x)
 	}
 	fresh_identifier(p.identifier);
 	i->extensions[i->extension_count++] = p;
+	telemetry_open(i);
 	jw_begin(&w, body, sizeof(body));
 	jw_object_open(&w);
 	jw_key_string(&w, "functionName", f->name);
@@ -160,6 +164,14 @@ static void extensions_api(struct instance *i, struct exchange *x)
 	}
 }
 
+static void on_subscribe(struct instance *i, struct exchange *x)
+{
+	const struct participant *p = extension_of(i, x);
+
+	if (p)
+		telemetry_api(i, (unsigned)(p - i->extensions), x);
+}
+
 /* ---- the runtime ---- */
 
 static void on_invocation(struct instance *i, struct exchange *x)
@@ -192,6 +204,8 @@ void runtime_api(struct instance *i, struct exchange *x)
 	}
 	if (!strncmp(exchange_path(x), EXTENSION, sizeof(EXTENSION) - 1))
 		extensions_api(i, x);
+	else if (is(x, "PUT", TELEMETRY) || is(x, "PUT", TELEMETRY "/") || is(x, "PUT", LOGS))
+		on_subscribe(i, x);
 	else if (is(x, "GET", INVOCATION "next"))
 		instance_on_next(i, &i->runtime, x);
 	else if (is(x, "POST", RUNTIME "init/error"))

@@ -11,9 +11,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "slicer/telemetry.h"
 
 #define INDEX_BITS 16u
+#define WHAT_BITS 5u
 _Static_assert(SLICER_INSTANCES < 1 << INDEX_BITS, "an index fits");
+_Static_assert(SLOT_DELIVERY + FUNCTION_EXTENSIONS <= 1 << WHAT_BITS, "what happened fits");
 
 static uint64_t name_of(const struct instance *i)
 {
@@ -40,13 +43,13 @@ struct instance *slot_of_tag(struct front *f, const void *tag)
 
 uint64_t slot_event(const struct instance *i, enum slot_event what)
 {
-	return name_of(i) << 2 | what;
+	return name_of(i) << WHAT_BITS | what;
 }
 
 struct instance *slot_of_event(struct front *f, uint64_t event, enum slot_event *ret_what)
 {
-	*ret_what = (enum slot_event)(event & 3);
-	return find(f, event >> 2);
+	*ret_what = (enum slot_event)(event & ((1u << WHAT_BITS) - 1));
+	return find(f, event >> WHAT_BITS);
 }
 
 static int open_listener(int *ret_fd, unsigned *ret_port)
@@ -82,7 +85,7 @@ int instance_start(struct front *f, struct function *function)
 	i = calloc(1, sizeof(*i));
 	if (!i)
 		return -ENOMEM;
-	i->log = -1;
+	i->log = i->extension_log = -1;
 	error = open_listener(&i->listener, &i->port);
 	if (error) {
 		log_warning("no address for an instance of %s: %s", function->facts->name,
@@ -115,6 +118,9 @@ void instance_free(struct instance *i)
 	close(i->listener);
 	if (i->log >= 0)
 		close(i->log);
+	if (i->extension_log >= 0)
+		close(i->extension_log);
+	telemetry_free(i);
 	free(i->init_error);
 	free(i);
 }

@@ -6,7 +6,12 @@
 
 #include "slicer/front.h"
 
-enum slot_event { SLOT_LISTENER = 1, SLOT_LOG = 2 };
+enum slot_event {
+	SLOT_LISTENER = 1,
+	SLOT_LOG = 2,
+	SLOT_EXTENSION_LOG = 3,
+	SLOT_DELIVERY = 4 /* of telemetry to extension 0; those after it follow */
+};
 
 /* Makes the listener, asks the keeper for the process. 0, -EAGAIN (no index free), -errno. */
 int instance_start(struct front *f, struct function *function);

@@ -25,3 +25,9 @@ CLILIBS = $(B)/libcli.a $(B)/libdaemon.a $(B)/libslicer.a $(B)/libapi.a $(B)/lib
 $(B)/unit/test_commands $(B)/unit/test_manual: $(B)/unit/%: tests/unit/%.c tests/unit/rules.mk $(CLILIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(CLILIBS) -lcmocka $(LDLIBS) -o $@
+
+# the slicer's pure parts
+SLICERLIBS = $(B)/libslicer.a $(B)/libhttp.a $(KERNLIBS)
+$(B)/unit/test_slicer: tests/unit/test_slicer.c tests/unit/rules.mk $(SLICERLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(SLICERLIBS) -lcmocka $(LDLIBS) -o $@
