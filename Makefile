@@ -35,7 +35,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 FOLDERS := base core kern ledger http api slicer daemon cli
 SRC      = $(wildcard agent/$(1)/*.c)
-OBJ      = $(patsubst agent/%.c,$(B)/obj/%.o,$(call SRC,$(1)))
+OBJ      = $(patsubst agent/%.c,$(B)/obj/%.o,$(call SRC,$(1))) $(patsubst agent/%.S,$(B)/obj/%.S.o,$(wildcard agent/$(1)/*.S))
 ARCHIVES := $(foreach f,$(FOLDERS),$(B)/lib$(f).a)
 
 all: $(B)/oncpu $(B)/liboncpu-runtime.so $(B)/functions.stamp $(B)/manual.stamp
@@ -49,6 +49,12 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 $(B)/obj/%.o: agent/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -c $< -o $@
+
+# data that is part of the program (.incbin, from the top of the repository)
+$(B)/obj/%.S.o: agent/%.S
+	$(Q)mkdir -p $(@D)
+	$(call say,AS,$@)$(CC) -c $< -o $@
+$(B)/obj/core/policies_embedded.S.o: agent/core/policies.json
 
 # the kernel side: one object, one skeleton
 $(B)/oncpu.bpf.o: bpf/oncpu.bpf.c $(wildcard bpf/*.h bpf/*.def include/oncpu/*.h)

@@ -1,65 +1,110 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The billing policies and their arithmetic: integers only, saturating at the ends of int64.
- * A rule that changes gets a new version, for the record keeps which one billed it.
- */
+/* The arithmetic of billed time: integers only, saturating at the ends of int64. See billing.h. */
 #include "core/billing.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MS 1000000
-
-static const struct billing_policy policies[] = {
-	{
-		.name = "aws-lambda-2018",
-		.version = 1,
-		.basis = BILLING_WALL,
-		.granularity_ns = 100 * MS,
-		.minimum_ns = 100 * MS,
-		.include_init = true,
-		.source = "AWS Lambda pricing until 2020-12: 100 ms up, cold start included",
-	},
-	{
-		.name = "aws-lambda",
-		.version = 1,
-		.basis = BILLING_WALL,
-		.granularity_ns = MS,
-		.minimum_ns = 0,
-		.include_init = true,
-		.source = "AWS Lambda since 2025-08: ceil(duration + init) to 1 ms",
-	},
-	{
-		.name = "on-cpu",
-		.version = 1,
-		.basis = BILLING_CPU,
-		.granularity_ns = 1,
-		.minimum_ns = 0,
-		.include_init = false,
-		.source = "oncpu: exact CPU time of the invocation; init is a line of its own",
-	},
-};
-#define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
-_Static_assert(POLICY_COUNT <= RECORD_MAX_BILLED, "a record has no room for so many policies");
-
-const struct billing_policy *billing_policy_at(unsigned index)
+static int64_t clamp(__int128 value)
 {
-	return index < POLICY_COUNT ? &policies[index] : NULL;
+	return value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : (int64_t)value;
 }
 
-const struct billing_policy *billing_policy_find(const char *name)
+/* Suspended on its own wish, an invocation does not run and is not billed. */
+static int64_t awake_ns(const struct invocation_record *record)
 {
-	for (size_t i = 0; i < POLICY_COUNT; i++)
-		if (strcmp(policies[i].name, name) == 0)
-			return &policies[i];
-	return NULL;
+	__int128 sum = 0;
+
+	if (!record->segment_count)
+		return record->wall_ns;
+	for (uint32_t i = 0; i < record->segment_count && i < RECORD_MAX_SEGMENTS; i++)
+		sum += record->segments[i].wall_ns;
+	return clamp(sum);
 }
 
-int64_t billing_round(const struct billing_policy *policy, int64_t basis_ns)
+int64_t bill_memory_class(int64_t bytes)
 {
-	int64_t granule = policy->granularity_ns, rest, billed;
+	int64_t mb, step;
+
+	if (bytes < 0)
+		return -1;
+	mb = (bytes >> 20) + ((bytes & 0xfffff) != 0);
+	step = mb <= 128 ? 1 : mb <= 2048 ? 16 : 128;
+	return (mb + step - 1) / step * step;
+}
+
+void bill_times_of_record(const struct invocation_record *record, int64_t ret_times[BILL_TIMES])
+{
+	/* init_wall_ns tells a record without init (-1) from one with a negative split of its CPU.
+	 */
+	bool init = record->cold_start && record->init_wall_ns >= 0;
+
+	memset(ret_times, 0, BILL_TIMES * sizeof(*ret_times));
+	ret_times[BILL_AWAKE] = awake_ns(record);
+	ret_times[BILL_USED_CPU] = record->cpu_ns;
+	ret_times[BILL_INIT_WALL] = init ? record->init_wall_ns : 0;
+	ret_times[BILL_INIT_CPU] = init ? record->init_cpu_ns : 0;
+	ret_times[BILL_AFTER_WALL] = record->after_response_wall_ns;
+	ret_times[BILL_AFTER_CPU] = record->after_response_cpu_ns;
+	ret_times[BILL_BETWEEN_WALL] = record->between_wall_ns;
+	ret_times[BILL_BETWEEN_CPU] = record->between_cpu_ns;
+	ret_times[BILL_FREEZE_WALL] = record->freeze_wall_ns;
+}
+
+struct bill_key bill_key_of_record(const struct invocation_record *record)
+{
+	struct bill_key key = { .memory_mb = record->memory_mb > 0 ? record->memory_mb : -1,
+				.used_mb = bill_memory_class(record->max_memory_bytes),
+				.vcpu_milli = -1 };
+
+	if (record->quota_us > 0 && record->period_us > 0)
+		key.vcpu_milli = clamp(((__int128)record->quota_us * 2000 + record->period_us) /
+				       ((__int128)record->period_us * 2));
+	return key;
+}
+
+static __int128 floor_basis(const struct bill_rule *rule, const int64_t times[BILL_TIMES],
+			    int64_t vcpu_milli)
+{
+	__int128 wall = times[BILL_AWAKE], used = times[BILL_USED_CPU];
+	__int128 reserved;
+
+	if (rule->init) {
+		wall += times[BILL_INIT_WALL];
+		used += times[BILL_INIT_CPU];
+	}
+	reserved = wall * (vcpu_milli >= 0 ? vcpu_milli : rule->vcpu_milli);
+	reserved = reserved > 0 ? (reserved + 999) / 1000 : 0;
+	return reserved > used ? reserved : used;
+}
+
+int64_t bill_basis_ns(const struct bill_rule *rule, const int64_t times[BILL_TIMES],
+		      int64_t vcpu_milli)
+{
+	bool cpu = rule->basis == BILL_CPU;
+	__int128 basis;
+
+	if (rule->basis == BILL_FLOOR)
+		return clamp(floor_basis(rule, times, vcpu_milli));
+	basis = times[cpu ? BILL_USED_CPU : BILL_AWAKE];
+	if (rule->init)
+		basis += times[cpu ? BILL_INIT_CPU : BILL_INIT_WALL];
+	if (rule->restore && !cpu)
+		basis += times[BILL_RESTORE];
+	if (!rule->after_response)
+		basis -= times[cpu ? BILL_AFTER_CPU : BILL_AFTER_WALL];
+	if (rule->between && cpu)
+		basis += times[BILL_BETWEEN_CPU];
+	else if (rule->between)
+		basis += (__int128)times[BILL_BETWEEN_WALL] + times[BILL_FREEZE_WALL];
+	if (rule->basis == BILL_LIFE)
+		basis += times[BILL_LAST_WALL];
+	return clamp(basis);
+}
+
+int64_t bill_round(const struct bill_rule *rule, int64_t basis_ns)
+{
+	int64_t granule = rule->granularity_ns, rest, billed;
 
 	if (basis_ns < 0)
 		basis_ns = 0;
@@ -67,53 +112,49 @@ int64_t billing_round(const struct billing_policy *policy, int64_t basis_ns)
 	billed = basis_ns - rest;
 	if (rest && __builtin_add_overflow(billed, granule, &billed))
 		billed = INT64_MAX - INT64_MAX % granule;
-	return billed > policy->minimum_ns ? billed : policy->minimum_ns;
+	return billed > rule->minimum_ns ? billed : rule->minimum_ns;
 }
 
-/* Suspended on its own wish, an invocation does not run and is not billed. */
-static int64_t awake_ns(const struct invocation_record *record)
+int64_t bill_billed_ns(const struct bill_rule *rule, const int64_t times[BILL_TIMES],
+		       int64_t vcpu_milli)
 {
-	int64_t sum = 0;
+	int64_t basis = bill_basis_ns(rule, times, vcpu_milli);
 
-	if (!record->segment_count)
-		return record->wall_ns;
-	for (uint32_t i = 0; i < record->segment_count && i < RECORD_MAX_SEGMENTS; i++)
-		if (__builtin_add_overflow(sum, record->segments[i].wall_ns, &sum))
-			return INT64_MAX;
-	return sum;
+	if (rule->basis == BILL_LIFE)
+		return basis > 0 ? basis : 0;
+	return bill_round(rule, basis);
 }
 
-int64_t billing_basis_ns(const struct billing_policy *policy,
-			 const struct invocation_record *record)
+int64_t bill_close_ns(const struct bill_rule *rule, const struct instance_record *record)
 {
-	bool wall = policy->basis == BILLING_WALL;
-	int64_t basis = wall ? awake_ns(record) : record->cpu_ns;
-	int64_t init = wall ? record->init_wall_ns : record->init_cpu_ns;
+	__int128 life = (__int128)record->end_realtime_ns - record->start_realtime_ns;
+	int64_t whole = clamp(life > 0 ? life : 0);
 
-	/* init_wall_ns tells a record without init (-1) from one with a negative split of its CPU.
-	 */
-	if (!policy->include_init || !record->cold_start || record->init_wall_ns < 0)
-		return basis;
-	if (__builtin_add_overflow(basis, init, &basis))
-		return init > 0 ? INT64_MAX : INT64_MIN;
-	return basis;
+	if (rule->basis != BILL_LIFE)
+		return 0;
+	return clamp((__int128)record->last_between_wall_ns + bill_round(rule, whole) - whole);
 }
 
-int64_t billing_billed_ns(const struct billing_policy *policy,
+int64_t billing_billed_ns(const struct policies *set, const struct policy *policy,
 			  const struct invocation_record *record)
 {
-	return billing_round(policy, billing_basis_ns(policy, record));
+	int64_t times[BILL_TIMES];
+
+	bill_times_of_record(record, times);
+	return bill_billed_ns(&set->rules[policy->time], times,
+			      bill_key_of_record(record).vcpu_milli);
 }
 
-void billing_apply(struct invocation_record *record)
+void billing_apply(const struct policies *set, struct invocation_record *record)
 {
 	memset(record->billed, 0, sizeof(record->billed));
-	for (size_t i = 0; i < POLICY_COUNT; i++) {
+	for (unsigned i = 0; i < set->stored_count; i++) {
+		const struct policy *policy = &set->list[set->stored[i]];
 		struct record_billed *billed = &record->billed[i];
 
-		snprintf(billed->policy, sizeof(billed->policy), "%s", policies[i].name);
-		billed->version = policies[i].version;
-		billed->billed_ns = billing_billed_ns(&policies[i], record);
+		memcpy(billed->policy, policy->name, sizeof(billed->policy));
+		billed->version = policy->version;
+		billed->billed_ns = billing_billed_ns(set, policy, record);
 	}
-	record->billed_count = POLICY_COUNT;
+	record->billed_count = set->stored_count;
 }

@@ -147,15 +147,17 @@ static void put_flags(struct json_writer *w, uint64_t flags)
 
 static void put_billed(struct json_writer *w, const struct invocation_record *record)
 {
+	const struct policies *presets = policies_embedded();
+
 	jw_key(w, "billed");
 	jw_object_open(w);
 	for (uint32_t i = 0; i < record->billed_count && i < RECORD_MAX_BILLED; i++) {
 		const struct record_billed *billed = &record->billed[i];
-		const struct billing_policy *policy = billing_policy_find(billed->policy);
+		const struct policy *policy = policies_find(presets, billed->policy);
 
 		jw_key(w, billed->policy);
 		jw_object_open(w);
-		if (policy && policy->granularity_ns % NS_PER_MS == 0 &&
+		if (policy && presets->rules[policy->time].granularity_ns % NS_PER_MS == 0 &&
 		    billed->billed_ns % NS_PER_MS == 0)
 			jw_key_int64(w, "billed_ms", billed->billed_ns / NS_PER_MS);
 		else

@@ -65,8 +65,9 @@ static void on_instance(void *user, const struct instance_record *record)
 
 static void on_bill(void *user, struct invocation_record *record)
 {
-	(void)user;
-	billing_apply(record);
+	const struct pipeline *p = user;
+
+	billing_apply(p->config.policies ? p->config.policies : policies_embedded(), record);
 }
 
 static int on_facts(void *user, const char *function, struct function_facts *ret_facts)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/correlate.h"
+#include "core/policy.h"
 #include "kern/kern.h"
 #include "ledger/ledger.h"
 
@@ -29,7 +30,8 @@ struct pipeline_config {
 	struct ledger_config ledger;
 	int (*facts)(void *user, const char *function, struct function_facts *ret_facts);
 	void *facts_user;
-	struct kern_view *view; /* borrowed */
+	struct kern_view *view;		 /* borrowed */
+	const struct policies *policies; /* whose bills a record keeps; borrowed, NULL = presets */
 };
 
 struct pipeline_state {

@@ -120,11 +120,12 @@ static void put_dropped(struct instance *i)
 
 static int64_t billed_ms(const struct report *r)
 {
+	const struct policies *presets = policies_embedded();
 	struct invocation_record record = { .wall_ns = r->duration_ns,
 					    .init_wall_ns = r->init_ns,
 					    .cold_start = r->init_ns >= 0 };
 
-	return billing_billed_ns(billing_policy_find("aws-lambda"), &record) / 1000000;
+	return billing_billed_ns(presets, policies_find(presets, "aws-lambda"), &record) / 1000000;
 }
 
 void output_report(struct instance *i, const struct keeper_news *news, const char *status)

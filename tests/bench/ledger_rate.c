@@ -51,7 +51,7 @@ static void make_record(uint64_t n, struct invocation_record *r)
 	r->quota_us = r->period_us = -1;
 	r->where = (struct record_where){ 3201456, 12345, 0, 0, r->wall_ns - 3213801, 0 };
 	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
-	billing_apply(r);
+	billing_apply(policies_embedded(), r);
 }
 
 static int fill(struct ledger *l, uint64_t first, uint64_t rows, uint64_t batch)

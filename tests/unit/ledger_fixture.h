@@ -108,7 +108,7 @@ static inline struct invocation_record make_record(uint64_t sequence, const char
 	snprintf(r.instance, sizeof(r.instance), "%s-%llu", function,
 		 (unsigned long long)(sequence % 10));
 	r.id_len = (uint32_t)snprintf(r.id, sizeof(r.id), "id-%llu", (unsigned long long)sequence);
-	billing_apply(&r);
+	billing_apply(policies_embedded(), &r);
 	return r;
 }
 

@@ -44,7 +44,7 @@ static struct invocation_record sample(void)
 		.cpu_net_ns = -1,
 	};
 
-	billing_apply(&r);
+	billing_apply(policies_embedded(), &r);
 	return r;
 }
 
@@ -330,7 +330,7 @@ static void test_record_json_worst_case_is_bounded(void **state)
 	r.status = INT32_MIN;
 	r.cold_start = false;
 	r.billed_count = 0;
-	billing_apply(&r);
+	billing_apply(policies_embedded(), &r);
 	need = invocation_record_json(&r, text, RECORD_JSON_MAX);
 	assert_in_range(need, 8192, RECORD_JSON_MAX - 1024);
 	json_decref(load(text, need));
