@@ -10,6 +10,7 @@
 #define ONCPU_BPF_BOUNDARY_H
 
 #include "steal.h"
+#include "where.h"
 
 /* One CPU's share of a reading. Added only if the slot did not move while it was computed. */
 struct share {
@@ -341,6 +342,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	e->id_len = 0;
 	__builtin_memset(e->function, 0, ONCPU_NAME_LEN);
 	__builtin_memset(e->id, 0, ONCPU_ID_LEN);
+	__builtin_memset(e->where_ns, 0, sizeof(e->where_ns));
 	if (said->user_text) {
 		if (said->id)
 			say_user_id(e, (const char *)said->id);
@@ -352,6 +354,8 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 		if (said->function)
 			bpf_probe_read_kernel(e->function, ONCPU_NAME_LEN, (void *)said->function);
 	}
+	if (where_on && where_say(index, e))
+		e->flags |= ONCPU_EVF_WHERE;
 	count(COUNT_events);
 	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a
 	 * reader that has caught up) would never fire: wake by the clock instead. */

@@ -69,6 +69,17 @@ struct rq {
 };
 struct cfs_rq {
 	struct rq *rq;
+	int throttle_count; /* only with CONFIG_CFS_BANDWIDTH */
+};
+struct list_head {
+	struct list_head *next;
+};
+struct cfs_bandwidth {
+	struct list_head throttled_cfs_rq;
+};
+struct task_group {
+	struct task_group *parent;
+	struct cfs_bandwidth cfs_bandwidth; /* only with CONFIG_CFS_BANDWIDTH */
 };
 struct sched_entity {
 	u64 exec_start;
@@ -93,6 +104,8 @@ struct task_struct {
 	int on_rq;
 	int exit_state;
 	struct sched_entity se;
+	struct task_group *sched_task_group; /* only with CONFIG_CGROUP_SCHED */
+	unsigned in_iowait : 1;
 	struct sched_info sched_info;
 	int pid;
 	int tgid;

@@ -64,6 +64,8 @@ __noinline u32 instance_claim(u64 cgroup_id, u32 flags, u32 root_tgid)
 	in->once_flags = 0;
 	in->holder = 0;
 	in->born_ns = bpf_ktime_get_ns();
+	if (where_on)
+		where_born(c.found - 1, in->born_ns);
 	for (int w = 0; w < (int)ONCPU_CPU_WORDS; w++)
 		in->cpus[w] = 0;
 	return c.found;
@@ -165,6 +167,7 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 	t->tid = tid;
 	t->tgid = task->tgid;
 	t->cpu = ~0u;
+	t->doing = DOING_UNKNOWN;
 	if (task->on_cpu)
 		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_UNSETTLED);
 	t->last_ns = baseline ? task->se.sum_exec_runtime : 0;
@@ -175,6 +178,8 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 	instance_mark_cpu(in, task->thread_info.cpu);
 	if ((slot = bpf_map_lookup_elem(&tids, &tid)))
 		*slot = c.found;
+	if (where_on)
+		where_join(t, task);
 	count(COUNT_threads_joined);
 	return t;
 }
@@ -187,6 +192,8 @@ static __always_inline void thread_forget(struct oncpu_thread *t, struct task_st
 	if (index && (none = *index) && (named = bpf_map_lookup_elem(&threads, &none)) &&
 	    named->task == (u64)task)
 		*index = 0;
+	if (where_on)
+		where_leave(t);
 	t->task = 0;
 }
 

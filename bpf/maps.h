@@ -74,6 +74,9 @@ HOOK_ARRAY(wakeup_new);
 HOOK_ARRAY(cgroup_mkdir);
 HOOK_ARRAY(cgroup_rmdir);
 HOOK_ARRAY(cgroup_attach);
+HOOK_ARRAY(wakeup);
+HOOK_ARRAY(notify_frozen);
+HOOK_ARRAY(unfreeze);
 HOOK_ARRAY(mark);
 
 #define ONCPU_COUNTER(name, help) COUNT_##name,

@@ -48,7 +48,8 @@ static __always_inline void slot_clock(struct oncpu_slot *slot, struct task_stru
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
 {
 	u32 cpu = bpf_get_smp_processor_id(), ended = 0;
 	struct oncpu_slot *slot = slot_at(cpu);
@@ -69,6 +70,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		}
 	}
 	slot_clock(slot, prev);
+	if (where_on)
+		where_switch(p, n, prev, preempt, prev_state);
 	if (p && (total = total_at(cpu, p->instance))) {
 		charge_at_switch(p, total, prev);
 		if (prev->__state & TASK_DEAD) {
@@ -119,6 +122,19 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
 
 	if (in)
 		instance_mark_cpu(in, task->thread_info.cpu);
+	if (where_on && t)
+		where_wakeup(t, task);
+	return 0;
+}
+
+/* Attached only where wall time is watched: some 100 ns a wake-up of the whole host. */
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
+{
+	struct oncpu_thread *t = thread_of(task);
+
+	if (where_on && t)
+		where_wakeup(t, task);
 	return 0;
 }
 
@@ -350,6 +366,38 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct tas
 	return 0;
 }
 
+/* ---- the freezer: attached only where wall time is watched ---- */
+
+/* Of an instance's own cgroup: index + 1, or 0. */
+static __always_inline u32 instance_of_root(struct cgroup *cgrp)
+{
+	u64 id = WALK(cgrp)->kn->id;
+	struct oncpu_cgroup *cg = bpf_map_lookup_elem(&cgroups, &id);
+
+	return cg && cg->root == id ? cg->instance : 0;
+}
+
+SEC("tp_btf/cgroup_notify_frozen")
+int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen)
+{
+	u32 made = instance_of_root(cgrp);
+
+	if (where_on && made)
+		where_frozen(made - 1, frozen != 0);
+	return 0;
+}
+
+/* Its threads are let go from here on, whether one of them comes up at once or not. */
+SEC("tp_btf/cgroup_unfreeze")
+int BPF_PROG(on_unfreeze, struct cgroup *cgrp, const char *path)
+{
+	u32 made = instance_of_root(cgrp);
+
+	if (where_on && made)
+		where_frozen(made - 1, false);
+	return 0;
+}
+
 /* ---- adoption of what already runs ---- */
 
 SEC("iter/task")
@@ -375,6 +423,8 @@ int adopt(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	t = thread_by_storage(task);
+	if (where_on && t && t->doing == DOING_UNKNOWN)
+		where_join(t, task); /* it was taken in before anybody watched */
 	in = t ? instance_at(t->instance) : NULL;
 	if (in && in->flags & ONCPU_EVF_TREE)
 		return 0;
@@ -790,4 +840,7 @@ STUB("tp_btf/sched_wakeup_new", wakeup_new)
 STUB("tp_btf/cgroup_mkdir", cgroup_mkdir)
 STUB("tp_btf/cgroup_rmdir", cgroup_rmdir)
 STUB("tp_btf/cgroup_attach_task", cgroup_attach)
+STUB("tp_btf/sched_wakeup", wakeup)
+STUB("tp_btf/cgroup_notify_frozen", notify_frozen)
+STUB("tp_btf/cgroup_unfreeze", unfreeze)
 STUB("uprobe", mark)

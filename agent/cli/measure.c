@@ -228,6 +228,20 @@ static void line(const char *name, int64_t ns, const char *note)
 	fprintf(stderr, "%-16s %12s  %14" PRId64 " ns%s\n", name, cell, ns, note);
 }
 
+/* The parts of the wall time, if the agent watches them. */
+static void report_where(const json_t *where)
+{
+	static const char *const parts[][2] = {
+		{ "running_ns", "wall: running" },     { "run_queue_ns", "wall: run queue" },
+		{ "throttled_ns", "wall: throttled" }, { "blocked_io_ns", "wall: I/O" },
+		{ "idle_ns", "wall: idle" },	       { "frozen_ns", "wall: frozen" },
+	};
+
+	for (size_t i = 0; json_is_object(where) && i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (number(where, parts[i][0]))
+			line(parts[i][1], number(where, parts[i][0]), "");
+}
+
 static int report(void *user, const char *json, size_t length)
 {
 	struct measurement *m = user;
@@ -246,7 +260,8 @@ static int report(void *user, const char *json, size_t length)
 	snprintf(note, sizeof(note), "  ± %" PRId64, number(o, "cpu_error_bound_ns"));
 	line("on-CPU", number(o, "cpu_ns"), note);
 	line("cpu.stat", (int64_t)m->cpu_stat_ns, "  the kernel's own books, in whole µs");
-	line("run queue", number(o, "run_queue_ns"), "");
+	line("run queue", number(o, "run_queue_ns"), "  all threads' waits together");
+	report_where(json_object_get(o, "where"));
 	fprintf(stderr, "%-16s %12" PRId64 "  voluntary, %" PRId64 " involuntary\n", "switches",
 		number(switches, "voluntary"), number(switches, "involuntary"));
 	billed = json_object_get(o, "billed");

@@ -11,7 +11,10 @@
 #define EVENT_FLAGS_OF_TEXT                                                                        \
 	(ONCPU_EVF_ID_TRUNCATED | ONCPU_EVF_ID_UNREADABLE | ONCPU_EVF_NAME_TRUNCATED)
 #define HOLDER_PERIOD_US 100000 /* of the CPU quota that a holder tells */
-#define TICK_NS 4000000ull	/* the longest tick of a usual kernel */
+#define WHERE_MOMENT_NS                                                                            \
+	1000000		   /* a boundary takes a few µs, unless the hypervisor takes its CPU      \
+			    */
+#define TICK_NS 4000000ull /* the longest tick of a usual kernel */
 
 enum { FROZEN = 1, FROZEN_OR_LOST }; /* the thaw may be among what was lost */
 
@@ -360,11 +363,43 @@ static void fill_facts(const struct machine *m, const struct correlator_config *
 	r->max_memory_bytes = m->peak_bytes ? (int64_t)m->peak_bytes : -1;
 }
 
-/* Of what the kernel side does not measure nothing is said. */
-static void fill_where(struct invocation_record *r)
+/*
+ * All or nothing, and never but what adds up. A state that changed just while a boundary was read
+ * can come out below 0 by that moment: it is 0 then, and the moment goes to the largest part.
+ */
+static void fill_where(const struct machine *m, const struct oncpu_event *e,
+		       struct invocation_record *r)
 {
+	int64_t parts[ONCPU_WHERE_COUNT], sum = 0;
+	int largest = 0;
+
 	r->where = (struct record_where){ -1, -1, -1, -1, -1, -1 };
-	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
+	if (!m->start_has_where || !(e->flags & ONCPU_EVF_WHERE))
+		return;
+	for (int i = 0; i < ONCPU_WHERE_COUNT; i++) {
+		parts[i] = (int64_t)(e->where_ns[i] - m->start_where_ns[i]);
+		sum = (int64_t)((uint64_t)sum + (uint64_t)parts[i]);
+		if (parts[i] > parts[largest])
+			largest = i;
+	}
+	if (sum != r->wall_ns)
+		return; /* boundaries of two different lives */
+	for (int i = 0; i < ONCPU_WHERE_COUNT; i++) {
+		if (parts[i] >= 0)
+			continue;
+		if (parts[i] < -WHERE_MOMENT_NS)
+			return;
+		parts[largest] += parts[i];
+		parts[i] = 0;
+	}
+	if (parts[largest] < 0)
+		return;
+	r->where = (struct record_where){ .running_ns = parts[ONCPU_WHERE_RUNNING],
+					  .run_queue_ns = parts[ONCPU_WHERE_RUN_QUEUE],
+					  .throttled_ns = parts[ONCPU_WHERE_THROTTLED],
+					  .blocked_io_ns = parts[ONCPU_WHERE_BLOCKED_IO],
+					  .idle_ns = parts[ONCPU_WHERE_IDLE],
+					  .frozen_ns = parts[ONCPU_WHERE_FROZEN] };
 }
 
 static void close_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c,
@@ -391,7 +426,8 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	fill_accounts(m, &r);
 	fill_segments(m, &r);
 	fill_extensions(m, &r);
-	fill_where(&r);
+	fill_where(m, e, &r);
+	r.steal_ns = r.irq_ns = r.cpu_net_ns = -1;
 	fill_facts(m, config, &r);
 	r.flags = m->flags_open;
 	r.events_lost = m->events_lost_open;
@@ -452,6 +488,8 @@ static void open_invocation(struct machine *m, const struct oncpu_event *e, stru
 	m->start_voluntary = e->voluntary;
 	m->start_involuntary = e->involuntary;
 	m->start_steal_ns = e->steal_ns;
+	m->start_has_where = e->flags & ONCPU_EVF_WHERE;
+	memcpy(m->start_where_ns, e->where_ns, sizeof(m->start_where_ns));
 	/* who calls from outside is no part of the function: 0 */
 	m->start_tgid = e->flags & ONCPU_EVF_CALL ? 0 : e->tgid;
 	m->start_tid = e->flags & ONCPU_EVF_CALL ? 0 : e->tid;

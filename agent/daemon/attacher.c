@@ -252,7 +252,8 @@ static int open_kernel_side(struct attacher *a)
 				    .patterns = config->patterns,
 				    .pattern_count = (uint32_t)config->pattern_count,
 				    .hidden_check = true,
-				    .live_steal = true };
+				    .live_steal = true,
+				    .where = config->where };
 	int err = kern_owner_open(&kern, &a->owner, &a->adopted);
 
 	if (err) {

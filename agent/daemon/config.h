@@ -10,6 +10,7 @@
  *	user = oncpu                      ; whom the parsing and serving half runs as
  *	retention_age = 30d               ; 0 = for ever
  *	retention_bytes = 20GiB           ; 0 = no limit
+ *	where = on                        ; watch where wall time goes; off
  *
  *	[function "thumb"]
  *	cgroup = /faas/thumb-*            ; repeatable; '*' within one component, '?' one byte
@@ -72,6 +73,7 @@ struct agent_config {
 	uint32_t max_instances, max_threads, ring_bytes;
 	uint64_t retention_seconds, retention_bytes;
 	uint64_t reorder_ms;
+	bool where; /* watch where wall time goes */
 
 	struct config_function functions[CONFIG_MAX_FUNCTIONS];
 	size_t function_count;

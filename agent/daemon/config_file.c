@@ -171,6 +171,16 @@ static int set_level(struct reading *r, const struct key *key, const char *value
 	return 0;
 }
 
+static int set_switch(struct reading *r, const struct key *key, const char *value)
+{
+	bool on = strcmp(value, "on") == 0;
+
+	if (!on && strcmp(value, "off") != 0)
+		return refuse(r, "%s = %s is neither on nor off", key->name, value);
+	memcpy(place(r, key), &on, sizeof(on));
+	return 0;
+}
+
 static int set_cgroup(struct reading *r, const struct key *key, const char *value)
 {
 	struct kern_pattern *pattern;
@@ -251,6 +261,9 @@ static const struct key agent_keys[] = {
 	  .value = "SIZE", .help = "how large the ledger gets; 0 = no limit (0)" },
 	{ "reorder_ms", set_number, AT(agent_config, reorder_ms), 1, 60000, .value = "N",
 	  .help = "how long an event that has a gap before it waits for the missing one (100)" },
+	{ "where", set_switch, AT(agent_config, where), .value = "on|off",
+	  .help = "watch where wall time goes: running, run queue, throttled, I/O, idle, frozen "
+		  "(off)" },
 	{ .name = NULL },
 };
 

@@ -245,7 +245,8 @@ int kern_owner_adopt(struct kern_owner *o)
 	if (error)
 		return kern_fail(error, "cannot adopt running processes: %s", strerror(-error));
 	switch_each_cpu(o);
-	return kern_calibrate(o);
+	error = kern_where_ready(o);
+	return error ? error : kern_calibrate(o);
 }
 
 int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid)

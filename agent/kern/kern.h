@@ -32,6 +32,7 @@ struct kern_config {
 	uint32_t pattern_count;
 	bool hidden_check;    /* compare rq->curr (default true) */
 	bool live_steal;      /* default true */
+	bool where;	      /* watch where wall time goes; costs some more at each switch */
 	bool no_wakeup_bound; /* leaves what may be waking up out of the bound; for measuring only
 			       */
 	bool no_direct_reads; /* as on a kernel without bpf_rdonly_cast; for testing */

@@ -33,7 +33,13 @@ struct kern_owner {
 	uint32_t pattern_count, symbol_names;
 	uint32_t cpus;
 	struct oncpu_control *control; /* mmapped */
+	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */
 };
+
+/* Before the hooks are attached: are they to watch where wall time goes, and did they already? */
+int kern_where_begin(struct kern_owner *o, bool wanted);
+/* What lived before has been looked at: from here on it is watched, too. */
+int kern_where_ready(struct kern_owner *o);
 
 /* Registers the cgroups that exist already and match. */
 int kern_register_cgroups(struct kern_owner *o);

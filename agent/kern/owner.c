@@ -246,6 +246,7 @@ static int choose_sizes(const struct kern_owner *o, const struct kern_config *c,
 static void set_sizes(struct oncpu_bpf *skel, const struct sizes *s)
 {
 	bpf_map__set_max_entries(skel->maps.instances, s->instances);
+	bpf_map__set_max_entries(skel->maps.wheres, s->instances);
 	bpf_map__set_max_entries(skel->maps.totals, s->instances * s->cpus);
 	bpf_map__set_max_entries(skel->maps.threads, s->threads);
 	bpf_map__set_max_entries(skel->maps.tids, s->pids + 1);
@@ -316,7 +317,15 @@ static int attach_stub(struct kern_owner *o, const struct hook *h)
 	return 0;
 }
 
-static int attach_hooks(struct kern_owner *o)
+static int detach_stub(struct kern_owner *o, const struct hook *h)
+{
+	char path[300];
+	int error = pin_path(o, h->pin, path, sizeof(path));
+
+	return error ? error : unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+static int attach_hooks(struct kern_owner *o, bool where)
 {
 	struct oncpu_bpf *s = o->skel;
 #define HOOK(name, on)                                                                             \
@@ -336,11 +345,20 @@ static int attach_hooks(struct kern_owner *o)
 		HOOK(cgroup_attach, on_cgroup_attach),
 		HOOK(rename, on_rename),
 	};
+	const struct hook watching[] = {
+		HOOK(wakeup, on_wakeup),
+		HOOK(notify_frozen, on_notify_frozen),
+		HOOK(unfreeze, on_unfreeze),
+	};
 	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
 	int error = put_behind_stub(&mark);
 
 	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++)
 		error = put_behind_stub(&hooks[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(watching) && !error; i++)
+		error = where ? put_behind_stub(&watching[i]) : detach_stub(o, &watching[i]);
+	for (size_t i = 0; i < ARRAY_LENGTH(watching) && !error && where; i++)
+		error = attach_stub(o, &watching[i]);
 	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++) {
 		error = attach_stub(o, &hooks[i]);
 		if (error)
@@ -435,6 +453,10 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->skel->rodata->steal_from_rq = facts.steal_from_rq;
 	o->skel->rodata->direct_reads = facts.direct_reads && !c->no_direct_reads;
 	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
+	o->skel->rodata->where_on = c->where;
+	bpf_program__set_autoload(o->skel->progs.on_wakeup, c->where);
+	bpf_program__set_autoload(o->skel->progs.on_notify_frozen, c->where);
+	bpf_program__set_autoload(o->skel->progs.on_unfreeze, c->where);
 	if ((error = set_pins(o)))
 		return error;
 	error = oncpu_bpf__load(o->skel);
@@ -443,7 +465,9 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 				 strerror(-error), libbpf_line[0] ? ": " : "", libbpf_line);
 	if ((error = default_lags(o)) || (error = write_control(o, c, &sizes)))
 		return error;
-	if ((error = attach_hooks(o)) || (error = pin_call(o)))
+	if ((error = kern_where_begin(o, c->where)))
+		return error;
+	if ((error = attach_hooks(o, c->where)) || (error = pin_call(o)))
 		return error;
 	return 0;
 }

@@ -22,7 +22,7 @@ typedef uint32_t oncpu_u32;
 typedef int32_t oncpu_s32;
 #endif
 
-#define ONCPU_ABI_VERSION 1u
+#define ONCPU_ABI_VERSION 2u
 
 #define ONCPU_MAX_CPUS 512u /* CPUs an instance may run on; a host with more is refused */
 #define ONCPU_CPU_WORDS (ONCPU_MAX_CPUS / 64u)
@@ -73,6 +73,19 @@ enum oncpu_event_kind {
 	(1u << 13) /* steal was read up to the boundary: no rest is unknown                        \
 		    */
 
+#define ONCPU_EVF_WHERE (1u << 14) /* where_ns was read whole */
+
+/* Where an instance is, its threads taken together. */
+enum oncpu_where_state {
+	ONCPU_WHERE_RUNNING = 0,    /* a thread is on a CPU */
+	ONCPU_WHERE_RUN_QUEUE = 1,  /* none is, one is ready */
+	ONCPU_WHERE_THROTTLED = 2,  /* likewise, and who is ready sits out a CPU quota */
+	ONCPU_WHERE_BLOCKED_IO = 3, /* none is ready, one sleeps uninterruptibly or waits for I/O */
+	ONCPU_WHERE_IDLE = 4,	    /* none of these */
+	ONCPU_WHERE_FROZEN = 5,	    /* none is on a CPU, for the cgroup is frozen */
+	ONCPU_WHERE_COUNT = 6
+};
+
 /* oncpu_event.status, from report_done and the holder */
 enum oncpu_status {
 	ONCPU_STATUS_OK = 0,
@@ -113,6 +126,7 @@ struct oncpu_event {
 	oncpu_u32 id_len;	       /* bytes of id in use, 0 = no id */
 	char function[ONCPU_NAME_LEN]; /* NUL-terminated, "" = not said */
 	char id[ONCPU_ID_LEN];
+	oncpu_u64 where_ns[ONCPU_WHERE_COUNT]; /* time in each state since birth, up to time_ns */
 };
 
 /* ---- pinned maps: what the kernel side keeps, and the agent may read or adopt ---- */
@@ -127,8 +141,9 @@ struct oncpu_thread {
 	oncpu_u32 instance;
 	oncpu_u32 tid;
 	oncpu_u32 tgid;
-	oncpu_u32 cpu; /* where it was last switched in */
-	oncpu_u64 reserved;
+	oncpu_u32 cpu;	 /* where it was last switched in */
+	oncpu_u32 doing; /* bpf/integral.h */
+	oncpu_u32 reserved;
 };
 
 /* What one CPU has charged to one instance slot; only that CPU writes it; only grows. */
@@ -137,6 +152,13 @@ struct oncpu_total {
 	oncpu_u64 run_delay;
 	oncpu_u64 voluntary;
 	oncpu_u64 involuntary;
+};
+
+/* Where an instance's wall time went: bpf/integral.h. One cache line. */
+struct oncpu_where {
+	oncpu_u64 word;	   /* how many threads do what */
+	oncpu_u64 born_ns; /* 0 = it was not watched from its beginning: its integrals are void */
+	oncpu_u64 integral[ONCPU_WHERE_COUNT];
 };
 
 enum oncpu_instance_state {
@@ -226,8 +248,14 @@ struct oncpu_control {
 	oncpu_u32 adopt_tgid; /* iterator argument: the process tree to adopt, 0 = cgroups */
 	oncpu_u32 adopt_instance;
 	oncpu_u32 ring_bytes;
-	oncpu_u32 reserved;
+	oncpu_u32 where; /* enum oncpu_where_watch */
 	oncpu_u64 padding[7];
+};
+
+enum oncpu_where_watch {
+	ONCPU_WHERE_OFF = 0,
+	ONCPU_WHERE_BEGINNING = 1, /* the hooks come, what lives already is being looked at */
+	ONCPU_WHERE_ON = 2
 };
 
 /* Key of an object file as the kernel names it; a pinned uprobe keeps the inode alive. */
@@ -292,11 +320,12 @@ struct oncpu_call {
 #else
 #define ONCPU_ASSERT(c, m) _Static_assert(c, m)
 #endif
-ONCPU_ASSERT(sizeof(struct oncpu_event) == 248, "oncpu_event is pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_event) == 296, "oncpu_event is pinned ABI");
 ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == 120, "oncpu_event is pinned ABI");
 
 ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_where) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_instance) == 192, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_slot) == 192, "three cache lines");

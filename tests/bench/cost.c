@@ -341,8 +341,8 @@ static struct found find_marks(struct kern_owner *owner)
 	return f;
 }
 
-/* `tracked`: the loads are an instance each. */
-static struct kern_owner *oncpu_up(bool tracked, bool with_marks)
+/* `tracked`: the loads are an instance each; `where`: and where their wall time goes is watched. */
+static struct kern_owner *oncpu_up(bool tracked, bool with_marks, bool where)
 {
 	struct kern_pattern ours = { "bench", "/oncpu-bench-*" },
 			    nobody = { "none", "/oncpu-none" };
@@ -351,7 +351,8 @@ static struct kern_owner *oncpu_up(bool tracked, bool with_marks)
 				      .pattern_count = 1,
 				      .ring_bytes = 64u << 20,
 				      .hidden_check = true,
-				      .live_steal = true };
+				      .live_steal = true,
+				      .where = where };
 	struct kern_owner *owner;
 	bool adopted;
 
@@ -472,6 +473,7 @@ struct row {
 	const char *name, *key;
 	enum kind kind;
 	enum marking marking;
+	bool where;
 	const char *program, *command; /* of a peer */
 	double target;		       /* of the ratio to the empty program, 0 = none */
 	double ns[MAX_ROUNDS], base[MAX_ROUNDS];
@@ -489,6 +491,14 @@ static struct row switch_rows[] = {
 	  .key = "oncpu_tracked",
 	  .kind = TRACKED,
 	  .target = 1.8 },
+	{ .name = "  likewise, where = on",
+	  .key = "oncpu_tracked_where",
+	  .kind = TRACKED,
+	  .where = true },
+	{ .name = "  neither side, where = on",
+	  .key = "oncpu_untracked_where",
+	  .kind = UNTRACKED,
+	  .where = true },
 	{ .name = "cpudist (libbpf-tools)",
 	  .key = "cpudist",
 	  .kind = PEER,
@@ -525,6 +535,11 @@ static struct row mark_rows[] = {
 	  .kind = TRACKED,
 	  .marking = DONE,
 	  .target = 1.6 },
+	{ .name = "  likewise, where = on",
+	  .key = "oncpu_where",
+	  .kind = TRACKED,
+	  .where = true,
+	  .marking = DONE },
 	{ .name = "oncpu, with a 36-byte id",
 	  .key = "oncpu_id",
 	  .kind = TRACKED,
@@ -553,7 +568,7 @@ static double measure_switch(const struct row *r)
 		return ns;
 	case UNTRACKED:
 	case TRACKED:
-		owner = oncpu_up(r->kind == TRACKED, false);
+		owner = oncpu_up(r->kind == TRACKED, false, r->where);
 		ns = ask(&ping_pong, 's');
 		oncpu_down(&owner);
 		return ns;
@@ -583,7 +598,7 @@ static double measure_mark(const struct row *r)
 		bpf_link__destroy(link);
 		return ns;
 	case TRACKED:
-		owner = oncpu_up(true, true);
+		owner = oncpu_up(true, true, r->where);
 		ns = ask(&marker, (char)r->marking);
 		oncpu_down(&owner);
 		return ns;
@@ -700,7 +715,7 @@ static void compare_with_peers(FILE *json)
 	for (int i = 0; i < COUNT(switch_rows); i++) {
 		const struct row *r = &switch_rows[i];
 
-		if (r->kind == TRACKED)
+		if (r->kind == TRACKED && !r->where)
 			tracked = r;
 		if (r->kind == PEER && r->n && (!best || added(r) < added(best)))
 			best = r;

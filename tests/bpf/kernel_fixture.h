@@ -58,7 +58,7 @@ static inline void fixture_view(struct fixture *f)
 	assert_int_equal(kern_view_open(fds, &f->view), 0);
 }
 
-static inline void fixture_up(struct fixture *f, bool hidden_check)
+static inline void fixture_up(struct fixture *f, bool hidden_check, bool where)
 {
 	static struct kern_pattern pattern = { "tested", "/oncpu-test-*" };
 	struct kern_config config = { .pin_dir = PIN_DIR,
@@ -68,7 +68,8 @@ static inline void fixture_up(struct fixture *f, bool hidden_check)
 				      .max_threads = 4096,
 				      .ring_bytes = 256u << 20,
 				      .hidden_check = hidden_check,
-				      .live_steal = true };
+				      .live_steal = true,
+				      .where = where };
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	void *user[2] = { NULL, &fd };
 	struct stat st;

@@ -15,7 +15,7 @@ static int up(void **state)
 
 	if (geteuid() || access("/sys/kernel/btf/vmlinux", R_OK))
 		return 0;
-	fixture_up(&f, true);
+	fixture_up(&f, true, false);
 	*state = &f;
 	return 0;
 }
@@ -162,7 +162,7 @@ static void test_hidden_switch_is_put_right(void **state)
 	struct fixture f;
 
 	(void)need(state);
-	fixture_up(&f, true);
+	fixture_up(&f, true, false);
 	hidden_switch(&f, true);
 	fixture_down(&f);
 }
@@ -172,7 +172,7 @@ static void test_hidden_switch_left_open_is_wrong(void **state)
 	struct fixture f;
 
 	(void)need(state);
-	fixture_up(&f, false);
+	fixture_up(&f, false, false);
 	hidden_switch(&f, false);
 	fixture_down(&f);
 }

@@ -15,6 +15,13 @@ struct run {
 	bool raw;
 };
 
+static int64_t where_sum(const struct record_where *w)
+{
+	return (int64_t)((uint64_t)w->running_ns + (uint64_t)w->run_queue_ns +
+			 (uint64_t)w->throttled_ns + (uint64_t)w->blocked_io_ns +
+			 (uint64_t)w->idle_ns + (uint64_t)w->frozen_ns);
+}
+
 static void on_invocation(void *user, const struct invocation_record *record)
 {
 	char line[RECORD_JSON_MAX];
@@ -23,6 +30,7 @@ static void on_invocation(void *user, const struct invocation_record *record)
 	PROMISE(record->id_len <= ONCPU_ID_LEN && record->continues_len <= ONCPU_ID_LEN);
 	PROMISE(record->segment_count <= RECORD_MAX_SEGMENTS);
 	PROMISE(record->extension_count <= RECORD_MAX_EXTENSIONS);
+	PROMISE(record->where.running_ns == -1 || where_sum(&record->where) == record->wall_ns);
 	PROMISE(invocation_record_json(record, line, sizeof(line)) > 0);
 }
 

@@ -50,7 +50,8 @@ static void test_config_reads_everything(void **state)
 	(void)state;
 	assert_int_equal(
 		read_text("# all of it\n[agent]\nstate_dir = /tmp/x/\nring_bytes = 1MiB\n"
-			  "retention_age = 7d ; a week\nretention_bytes = 2GiB\nhost = h1\n"
+			  "retention_age = 7d ; a week\nretention_bytes = 2GiB\nhost = h1\nwhere = "
+			  "on\n"
 			  "log_level = debug\nmax_instances = 10000\nuser = nobody\n"
 			  "\n[function \"thumb\"]\n  cgroup = /faas/thumb-*\n"
 			  "  cgroup = /other/?\n\tmemory_mb = 128\nversion = 7\n"
@@ -61,6 +62,7 @@ static void test_config_reads_everything(void **state)
 	assert_int_equal(config.ring_bytes, 1 << 20);
 	assert_int_equal(config.retention_seconds, 7 * 86400);
 	assert_int_equal(config.retention_bytes, 2ull << 30);
+	assert_true(config.where);
 	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(config.max_instances, 10000);
 	assert_int_equal(config.pattern_count, 2);
@@ -101,6 +103,9 @@ static void test_config_tells_line_and_cure(void **state)
 	expect_error("[function \"\"]\n", 1, "the name is empty");
 	expect_error("[agent]\nretention_age = soon\n", 2, "no duration");
 	expect_error("[agent]\nring_bytes = 100000\n", 2, "power of two");
+	expect_error("[agent]\nwhere = yes\n", 2, "neither on nor off");
+	assert_int_equal(read_text("[agent]\nwhere = off\n"), 0);
+	assert_false(config.where);
 	expect_error("[function \"a\"]\ncgroup = /\n", 2, "can match no cgroup");
 	expect_error("[function \"a\"]\ncgroup = /a//b\n", 2, "can match no cgroup");
 	expect_error("[function \"a\"]\ncgroup = /a/\n", 2, "can match no cgroup");

@@ -894,6 +894,94 @@ static void keep_invocation(void *user, const struct invocation_record *r)
 	*(struct invocation_record *)user = *r;
 }
 
+/* Feeds a START and an END with these integrals, the END's life a wall of `wall` later. */
+static struct record_where where_between(const uint64_t start[ONCPU_WHERE_COUNT],
+					 const uint64_t end[ONCPU_WHERE_COUNT], uint64_t wall,
+					 uint32_t start_flags, uint32_t end_flags)
+{
+	struct invocation_record r;
+	struct correlator_config config = { .max_instances = 2,
+					    .user = &r,
+					    .on_invocation = keep_invocation };
+	struct correlator *c;
+	struct oncpu_event e = event_at(1, 1, ONCPU_EV_INIT);
+
+	assert_int_equal(correlator_new(&config, &c), 0);
+	assert_int_equal(correlator_feed(c, &e), 0);
+	e = event_at(1, 2, ONCPU_EV_START);
+	e.flags = start_flags;
+	memcpy(e.where_ns, start, sizeof(e.where_ns));
+	assert_int_equal(correlator_feed(c, &e), 0);
+	e = event_at(1, 3, ONCPU_EV_END);
+	e.time_ns = 1200 + wall;
+	e.flags = end_flags;
+	memcpy(e.where_ns, end, sizeof(e.where_ns));
+	assert_int_equal(correlator_feed(c, &e), 0);
+	correlator_free(&c);
+	assert_int_equal(r.wall_ns, wall);
+	return r.where;
+}
+
+/* Exactly the wall time, or nothing at all. */
+static void test_correlate_where(void **state)
+{
+	static const uint64_t begin[ONCPU_WHERE_COUNT] = { 100, 200, 300, 400, 500, 600 };
+	static const struct {
+		const char *name;
+		uint64_t end[ONCPU_WHERE_COUNT], wall;
+		uint32_t flags[2];
+		struct record_where want;
+	} rows[] = {
+		{ "each in its place",
+		  { 101, 202, 304, 408, 516, 632 },
+		  63,
+		  { ONCPU_EVF_WHERE, ONCPU_EVF_WHERE },
+		  { 1, 2, 4, 8, 16, 32 } },
+		{ "not watched at the start",
+		  { 101, 202, 304, 408, 516, 632 },
+		  63,
+		  { 0, ONCPU_EVF_WHERE },
+		  { -1, -1, -1, -1, -1, -1 } },
+		{ "not whole at the end",
+		  { 101, 202, 304, 408, 516, 632 },
+		  63,
+		  { ONCPU_EVF_WHERE, 0 },
+		  { -1, -1, -1, -1, -1, -1 } },
+		{ "a nanosecond short",
+		  { 101, 202, 304, 408, 516, 632 },
+		  64,
+		  { ONCPU_EVF_WHERE, ONCPU_EVF_WHERE },
+		  { -1, -1, -1, -1, -1, -1 } },
+		{ "a moment's change",
+		  { 5100, 190, 300, 400, 505, 600 },
+		  4995,
+		  { ONCPU_EVF_WHERE, ONCPU_EVF_WHERE },
+		  { 4990, 0, 0, 0, 5, 0 } },
+		{ "more than a moment",
+		  { 5000100, 200, 300, 400, 500, 600 - 2000000ull },
+		  3000000,
+		  { ONCPU_EVF_WHERE, ONCPU_EVF_WHERE },
+		  { -1, -1, -1, -1, -1, -1 } },
+		{ "nothing at all",
+		  { 100, 200, 300, 400, 500, 600 },
+		  0,
+		  { ONCPU_EVF_WHERE, ONCPU_EVF_WHERE },
+		  { 0, 0, 0, 0, 0, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct record_where got = where_between(begin, rows[i].end, rows[i].wall,
+							rows[i].flags[0], rows[i].flags[1]);
+
+		if (memcmp(&got, &rows[i].want, sizeof(got)))
+			fail_msg("%s: %lld %lld %lld %lld %lld %lld", rows[i].name,
+				 (long long)got.running_ns, (long long)got.run_queue_ns,
+				 (long long)got.throttled_ns, (long long)got.blocked_io_ns,
+				 (long long)got.idle_ns, (long long)got.frozen_ns);
+	}
+}
+
 static void test_correlate_facts_and_bill(void **state)
 {
 	struct invocation_record r;
@@ -1154,6 +1242,7 @@ int main(void)
 		cmocka_unit_test(test_correlate_limits),
 		cmocka_unit_test(test_correlate_malformed),
 		cmocka_unit_test(test_correlate_facts_and_bill),
+		cmocka_unit_test(test_correlate_where),
 		cmocka_unit_test(test_correlate_law_over_random_lives),
 	};
 
