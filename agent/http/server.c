@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "http/framing.h"
 
-#define MAX_UPLOAD_BYTES (64u << 10) /* no route takes a body: this much is swallowed */
+#define MAX_UPLOAD_BYTES                                                                           \
+	(64u << 10) /* what is longer than a body may be is swallowed up to here                   \
+		     */
 #define MAX_EVENTS 64
 
 static const char *reason(unsigned status)
@@ -33,6 +35,7 @@ int request_queue(struct http_request *request, unsigned status, struct MHD_Resp
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	for (size_t i = 0; i < request->headers; i++)
 		MHD_add_response_header(response, request->header[i].name,
 					request->header[i].value);
@@ -61,9 +64,23 @@ int http_add_header(struct http_request *request, const char *name, const char *
 int http_reply(struct http_request *request, unsigned status, const char *content_type,
 	       const void *body, size_t size)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(size, (void *)body, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *response;
+	size_t packed_size = 0;
+	void *packed = NULL;
 
+	if (size >= GZIP_LEAST_BYTES &&
+	    http_takes_gzip(http_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING)))
+		packed = gzip_whole(body, size, &packed_size);
+	if (packed) {
+		http_add_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+		response =
+			MHD_create_response_from_buffer(packed_size, packed, MHD_RESPMEM_MUST_FREE);
+		if (!response)
+			free(packed);
+	} else {
+		response =
+			MHD_create_response_from_buffer(size, (void *)body, MHD_RESPMEM_MUST_COPY);
+	}
 	return response ? request_queue(request, status, response, content_type) : -ENOMEM;
 }
 
@@ -101,6 +118,22 @@ const char *http_query(struct http_request *request, const char *name, size_t *r
 	return value ? value : "";
 }
 
+const char *http_header(struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_path_rest(const struct http_request *request)
+{
+	return request->rest;
+}
+
+const char *http_body(const struct http_request *request, size_t *ret_size)
+{
+	*ret_size = request->body_size;
+	return request->body ? request->body : "";
+}
+
 struct each {
 	int (*visit)(void *user, const char *name, const char *value, size_t length);
 	void *user;
@@ -135,17 +168,36 @@ static int refuse_framing(struct http_request *request, const char *problem)
 	return http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "the request has %s", problem);
 }
 
+static bool route_fits(const struct http_route *route, const char *path, const char **ret_rest)
+{
+	size_t n = strlen(route->path);
+
+	*ret_rest = "";
+	if (n == 0 || route->path[n - 1] != '*')
+		return strcmp(route->path, path) == 0;
+	*ret_rest = path + n - 1;
+	return strncmp(route->path, path, n - 1) == 0;
+}
+
 static int dispatch(struct http_request *request, const char *method, const char *path)
 {
 	const struct http_config *config = &request->server->config;
 	const char *wanted = request->head ? "GET" : method;
 	char allow[64] = "";
+	int err;
 
+	err = config->admit ? config->admit(config->admit_user, request, path) : 0;
+	if (err || request->answered)
+		return err;
+	if (request->body_too_long)
+		return http_reply_problem(request, MHD_HTTP_CONTENT_TOO_LARGE,
+					  "a request's body has at most %zu bytes here",
+					  config->max_body);
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct http_route *route = &config->routes[i];
 		size_t used = strlen(allow);
 
-		if (strcmp(route->path, path) != 0)
+		if (!route_fits(route, path, &request->rest))
 			continue;
 		if (strcmp(route->method, wanted) == 0)
 			return route->handler(config->user, request);
@@ -153,11 +205,37 @@ static int dispatch(struct http_request *request, const char *method, const char
 			 route->method);
 	}
 	if (!allow[0])
-		return http_reply_problem(request, MHD_HTTP_NOT_FOUND, "there is nothing at %s",
+		return http_reply_problem(request, MHD_HTTP_NOT_FOUND, "there is nothing at %.256s",
 					  path);
 	http_add_header(request, MHD_HTTP_HEADER_ALLOW, allow);
-	return http_reply_problem(request, MHD_HTTP_METHOD_NOT_ALLOWED, "%s takes %s only", path,
-				  allow);
+	return http_reply_problem(request, MHD_HTTP_METHOD_NOT_ALLOWED, "%.256s takes %s only",
+				  path, allow);
+}
+
+/* Keeps the body as far as it may be long. */
+static void body_take(struct http_request *request, const char *data, size_t size)
+{
+	size_t most = request->server->config.max_body, room = request->body_room;
+	char *grown;
+
+	if (request->body_too_long || size > most - request->body_size) {
+		request->body_too_long = true;
+		return;
+	}
+	while (room < request->body_size + size + 1)
+		room = room ? room * 2 : 512;
+	if (room > request->body_room) {
+		grown = realloc(request->body, room);
+		if (!grown) {
+			request->body_too_long = true;
+			return;
+		}
+		request->body = grown;
+		request->body_room = room;
+	}
+	memcpy(request->body + request->body_size, data, size);
+	request->body_size += size;
+	request->body[request->body_size] = '\0';
 }
 
 static struct http_request *request_new(struct http_server *server, struct MHD_Connection *c,
@@ -183,7 +261,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	const char *problem;
 	int err = 0;
 
-	(void)version, (void)upload;
+	(void)version;
 	if (!request) {
 		request = request_new(cls, connection, method);
 		if (!request)
@@ -194,20 +272,35 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	}
 	if (*upload_size > 0) {
 		request->uploaded += *upload_size;
+		if (!request->answered)
+			body_take(request, upload, *upload_size);
 		*upload_size = 0;
 		return request->uploaded <= MAX_UPLOAD_BYTES ? MHD_YES : MHD_NO;
 	}
+	if (request->server->stopping)
+		return MHD_NO;
+	if (request->stream) /* it was waited for, and has something */
+		return stream_begin(request) ? MHD_NO : MHD_YES;
 	if (!request->answered)
 		err = dispatch(request, method, path);
+	if (!err && request->stream)
+		return MHD_YES;
 	return err || !request->answered ? MHD_NO : MHD_YES;
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
 			 enum MHD_RequestTerminationCode code)
 {
+	struct http_request *request = *state;
+
 	(void)cls, (void)connection, (void)code;
-	free(*state);
 	*state = NULL;
+	if (!request)
+		return;
+	if (request->stream)
+		stream_abandon(request->stream);
+	free(request->body);
+	free(request);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **state,
@@ -261,6 +354,7 @@ int http_server_new(const struct http_config *config, int listen_fd,
 		return -ENOMEM;
 	server->config = *config;
 	stream_group_init(&server->streams, config->max_streams);
+	stream_group_init(&server->live, config->max_live);
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	err = server->epoll < 0 ? -errno : start(server, listen_fd);
 	if (err) {
@@ -291,6 +385,7 @@ void http_server_free(struct http_server **owned)
 			close(listening);
 	}
 	stream_group_end(&server->streams);
+	stream_group_end(&server->live);
 	cleanup_fd(&server->epoll);
 	free(server);
 	*owned = NULL;
@@ -309,7 +404,7 @@ int http_server_run(struct http_server *server)
 
 	for (int i = 0; i < n; i++)
 		if (events[i].data.ptr)
-			stream_wake(events[i].data.ptr);
+			stream_wake_event(events[i].data.ptr);
 	for (int i = 0; i < 8; i++) {
 		if (MHD_run(server->mhd) != MHD_YES)
 			return -EIO;

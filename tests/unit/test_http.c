@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "http/server.h"
 
@@ -75,17 +76,119 @@ static int on_broken(void *user, struct http_request *request)
 	return http_reply_stream(request, "text/plain", produce_broken, on_destroy, NULL);
 }
 
+static int produce_problem(void *user, struct http_stream *stream)
+{
+	(void)user;
+	http_stream_problem(stream, 404, "no such %s", "thing");
+	return 0;
+}
+
+static int produce_nothing(void *user, struct http_stream *stream)
+{
+	(void)stream;
+	return user ? -EIO : 0;
+}
+
+static int produce_headed(void *user, struct http_stream *stream)
+{
+	(void)user;
+	http_stream_header(stream, "X-Next", "there\r\nX-Forged: 1");
+	return http_stream_write(stream, "headed", 6);
+}
+
+static int on_problem(void *user, struct http_request *request)
+{
+	(void)user;
+	return http_reply_stream(request, "text/plain", produce_problem, on_destroy, NULL);
+}
+
+static int on_empty(void *user, struct http_request *request)
+{
+	(void)user;
+	return http_reply_stream(request, "text/plain", produce_nothing, on_destroy, NULL);
+}
+
+static int on_failed(void *user, struct http_request *request)
+{
+	return http_reply_stream(request, "text/plain", produce_nothing, on_destroy, user);
+}
+
+static int on_headed(void *user, struct http_request *request)
+{
+	(void)user;
+	return http_reply_stream(request, "text/plain", produce_headed, on_destroy, NULL);
+}
+
+static int on_rest(void *user, struct http_request *request)
+{
+	const char *rest = http_path_rest(request);
+
+	(void)user;
+	return http_reply(request, 200, "text/plain", rest, strlen(rest));
+}
+
+static int on_post(void *user, struct http_request *request)
+{
+	size_t size;
+	const char *body = http_body(request, &size);
+
+	(void)user;
+	assert_int_equal(strlen(body), size);
+	return http_reply(request, 200, "text/plain", body, size);
+}
+
+static int on_peer(void *user, struct http_request *request)
+{
+	struct http_peer peer = { 0 };
+	char text[128];
+	int n, err = http_peer(request, &peer);
+
+	(void)user;
+	n = snprintf(text, sizeof(text), "%d %d %d %d", err, peer.pid == getpid(),
+		     peer.uid == getuid(), http_peer_in_group(request, getgid()));
+	return http_reply(request, 200, "text/plain", text, (size_t)n);
+}
+
+/* Says one thing, then nothing until its client is gone. */
+static int produce_live(void *user, struct http_stream *stream)
+{
+	struct pollfd gone = { .fd = http_stream_fd(stream) };
+
+	(void)user;
+	http_stream_write(stream, "here", 4);
+	atomic_store(&producer_error, poll(&gone, 1, 20000) == 1 && gone.revents & POLLERR ? 1 : 2);
+	return 0;
+}
+
+static int on_live(void *user, struct http_request *request)
+{
+	(void)user;
+	return http_reply_live(request, "text/plain", produce_live, on_destroy, NULL);
+}
+
+static int admit(void *user, struct http_request *request, const char *wanted)
+{
+	(void)user;
+	return strcmp(wanted, "/forbidden") ? 0 : http_reply_problem(request, 403, "not you");
+}
+
 static const struct http_route routes[] = {
-	{ "GET", "/hello", on_hello },
-	{ "GET", "/long", on_long },
-	{ "GET", "/broken", on_broken },
+	{ "GET", "/problem", on_problem }, { "GET", "/empty", on_empty },
+	{ "GET", "/failed", on_failed },   { "GET", "/headed", on_headed },
+	{ "GET", "/under/*", on_rest },	   { "POST", "/post", on_post },
+	{ "GET", "/peer", on_peer },	   { "GET", "/live", on_live },
+	{ "GET", "/forbidden", on_hello }, { "GET", "/hello", on_hello },
+	{ "GET", "/long", on_long },	   { "GET", "/broken", on_broken },
 };
 
 static int setup(void **state)
 {
 	struct http_config config = { .routes = routes,
-				      .route_count = 3,
+				      .route_count = sizeof(routes) / sizeof(routes[0]),
 				      .user = "user",
+				      .admit = admit,
+				      .max_live = 2,
+				      .max_body = 1000,
 				      .max_connections = 16,
 				      .max_streams = 2,
 				      .idle_seconds = 10,
@@ -260,6 +363,165 @@ static void test_http_broken_stream_is_seen(void **state)
 	close(fd);
 }
 
+static void test_http_streams_say_more_first(void **state)
+{
+	(void)state;
+	expect("GET /problem HTTP/1.1\r\n" END, "HTTP/1.1 404", "no such thing");
+	expect("GET /failed HTTP/1.1\r\n" END, "HTTP/1.1 500", "application/problem+json");
+	expect("GET /empty HTTP/1.1\r\n" END, "HTTP/1.1 200", "text/plain");
+	expect("GET /empty HTTP/1.1\r\nAccept-Encoding: gzip\r\n" END, "HTTP/1.1 200",
+	       "text/plain");
+	expect("GET /headed HTTP/1.1\r\n" END, "HTTP/1.1 200", "X-Next: there  X-Forged: 1\r\n");
+	expect("HEAD /headed HTTP/1.1\r\n" END, "HTTP/1.1 200", "X-Next: there");
+	for (int i = 0; i < 500 && atomic_load(&destroyed) < 6; i++)
+		turn(10);
+	assert_int_equal(atomic_load(&destroyed), 6);
+}
+
+static void test_http_routes(void **state)
+{
+	(void)state;
+	expect("GET /under/a/b%20c HTTP/1.1\r\n" END, "HTTP/1.1 200", "\r\n\r\na/b c");
+	expect("GET /under/ HTTP/1.1\r\n" END, "HTTP/1.1 200", "Content-Length: 0");
+	expect("GET /under HTTP/1.1\r\n" END, "HTTP/1.1 404", "nothing at /under");
+	expect("GET /forbidden HTTP/1.1\r\n" END, "HTTP/1.1 403", "not you");
+	expect("GET /peer HTTP/1.1\r\n" END, "HTTP/1.1 200", "0 1 1 1");
+}
+
+static void test_http_bodies(void **state)
+{
+	char request[2048], body[1002];
+
+	(void)state;
+	expect("POST /post HTTP/1.1\r\nContent-Length: 4\r\n" END "abcd", "HTTP/1.1 200",
+	       "\r\n\r\nabcd");
+	expect("POST /post HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END
+	       "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+	       "HTTP/1.1 200", "\r\n\r\nabcd");
+	memset(body, 'x', sizeof(body));
+	body[1001] = '\0';
+	snprintf(request, sizeof(request),
+		 "POST /post HTTP/1.1\r\nContent-Length: 1001\r\n" END "%s", body);
+	expect(request, "HTTP/1.1 413", "at most 1000 bytes");
+	snprintf(request, sizeof(request),
+		 "POST /post HTTP/1.1\r\nContent-Length: 1000\r\n" END "%s", body + 1);
+	expect(request, "HTTP/1.1 200", body + 1);
+}
+
+/* What zlib makes of the answer's body; `text` is cut at its headers' end. */
+static size_t unpack(const char *answer, size_t size, char *text, size_t room)
+{
+	const char *body = memmem(answer, size, "\r\n\r\n", 4);
+	z_stream z = { .next_out = (unsigned char *)text, .avail_out = (unsigned)room };
+
+	assert_non_null(body);
+	assert_non_null(memmem(answer, (size_t)(body - answer), "Content-Encoding: gzip", 22));
+	z.next_in = (unsigned char *)body + 4;
+	z.avail_in = (unsigned)(size - (size_t)(body + 4 - answer));
+	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+	inflateEnd(&z);
+	return z.total_out;
+}
+
+static void test_http_gzip(void **state)
+{
+	static char text[1 << 16], plain[LONG_BLOCKS * 4096 + 1];
+	int fd = client();
+	size_t n = ask(fd, "GET /long HTTP/1.0\r\nAccept-Encoding: deflate, gzip;q=0.5\r\n\r\n",
+		       text, sizeof(text), 0);
+
+	(void)state;
+	close(fd);
+	assert_true(n < LONG_BLOCKS * 4096ul / 50);
+	assert_int_equal(unpack(text, n, plain, sizeof(plain)), LONG_BLOCKS * 4096);
+	for (size_t i = 0; i < LONG_BLOCKS * 4096; i++)
+		if (plain[i] != 'x')
+			fail_msg("byte %zu is %c", i, plain[i]);
+	expect("GET /hello HTTP/1.1\r\nAccept-Encoding: gzip\r\n" END, "HTTP/1.1 200",
+	       "\r\n\r\nhello "); /* too short to be worth it */
+}
+
+static void test_http_takes_gzip(void **state)
+{
+	static const char *const yes[] = { "gzip",
+					   "GZIP",
+					   "deflate,gzip",
+					   "br , gzip;q=0.001",
+					   "*",
+					   "gzip;q=1.0, *;q=0",
+					   "*;q=0,gzip",
+					   "gzip; q=1" };
+	static const char *const no[] = { "",	   "identity", "gzip;q=0", "gzip;q=0.000",
+					  "xgzip", "gzipped",  "*;q=0",	   "gzip;q=0, *",
+					  "br",	   ",,," };
+
+	(void)state;
+	assert_false(http_takes_gzip(NULL));
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		if (!http_takes_gzip(yes[i]))
+			fail_msg("no: %s", yes[i]);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		if (http_takes_gzip(no[i]))
+			fail_msg("yes: %s", no[i]);
+}
+
+/* Nobody writes, so only the hang-up can tell it. */
+static void test_http_live_hangup(void **state)
+{
+	char text[1024];
+	int fd = client();
+
+	(void)state;
+	ask(fd, "GET /live HTTP/1.1\r\n" END, text, sizeof(text), 150);
+	while (!strstr(text, "here"))
+		ask(fd, "", text, sizeof(text), 1);
+	close(fd);
+	for (int i = 0; i < 500 && !atomic_load(&destroyed); i++)
+		turn(10);
+	assert_int_equal(atomic_load(&destroyed), 1);
+	assert_int_equal(atomic_load(&producer_error), 1);
+}
+
+/* One that keeps its socket and never reads: the server's end closes it. */
+static void test_http_live_bounded(void **state)
+{
+	char text[2048];
+	int fd[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fd[i] = client();
+		ask(fd[i], "GET /live HTTP/1.1\r\n" END, text, sizeof(text), 100);
+	}
+	assert_memory_equal(text, "HTTP/1.1 503", 12);
+	assert_non_null(strstr(text, "Retry-After: 1"));
+	http_server_free(&server);
+	assert_int_equal(atomic_load(&destroyed), 3);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
+static void test_http_tcp(void **state)
+{
+	static const char *const wrong[] = { "",	   "127.0.0.1",	      "localhost:80",
+					     "127.0.0.1:", "127.0.0.1:65536", "[::1]",
+					     "[::1:80",	   "::1:80",	      "127.0.0.1:80x" };
+	bool loopback = false;
+	int fd = -1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (http_tcp_open(wrong[i], &fd, &loopback) != -EINVAL)
+			fail_msg("taken: %s", wrong[i]);
+	assert_int_equal(http_tcp_open("127.0.0.1:0", &fd, &loopback), 0);
+	assert_true(loopback);
+	close(fd);
+	assert_int_equal(http_tcp_open("0.0.0.0:0", &fd, &loopback), 0);
+	assert_false(loopback);
+	close(fd);
+}
+
 static void test_http_socket_file(void **state)
 {
 	struct stat status;
@@ -293,6 +555,14 @@ int main(void)
 		T(test_http_stops_amid_stream),
 		T(test_http_bounds_streams),
 		T(test_http_broken_stream_is_seen),
+		T(test_http_streams_say_more_first),
+		T(test_http_routes),
+		T(test_http_bodies),
+		T(test_http_gzip),
+		T(test_http_takes_gzip),
+		T(test_http_live_hangup),
+		T(test_http_live_bounded),
+		T(test_http_tcp),
 		T(test_http_socket_file),
 	};
 
