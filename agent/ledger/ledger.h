@@ -82,7 +82,8 @@ struct ledger_query {
 	const char *id;	      /* NULL = all; id_len bytes */
 	size_t id_len;
 	int64_t since_realtime_ns, until_realtime_ns; /* since <= end < until; 0 = no limit */
-	uint64_t last; /* newest N (given to the visitor oldest first); 0 = all */
+	uint64_t last;	   /* newest N (given to the visitor oldest first); 0 = all */
+	uint32_t statuses; /* 1 << enum oncpu_status of each one wanted; 0 = all */
 };
 /* Order: segments by hour; in each by end for one function, by record sequence for all.
  * A visitor's result but 0 stops the reading and is returned. */
@@ -99,6 +100,47 @@ int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *
 			    ledger_invocation_fn visit, void *user);
 int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *query,
 			  ledger_instance_fn visit, void *user);
+
+/*
+ * A place in the ledger, between two records: what a page ends at, and what a follower has seen.
+ * Plain numbers, to be kept by whoever reads; they stay good while their segment is there.
+ */
+struct ledger_place {
+	int64_t hour; /* of the segment; INT64_MIN = before all, INT64_MAX = after all */
+	uint32_t suffix, reserved;
+	int64_t end_realtime_ns, key; /* of the last record that was read */
+};
+
+/* Newest first, at most `limit`, from before *place on (newest of all: an hour of INT64_MAX).
+ * *place is then the last one's; *ret_more: there are some before it. `last` is not looked at. */
+int ledger_read_page(struct ledger_reader *r, const struct ledger_query *query, uint64_t limit,
+		     struct ledger_place *place, bool *ret_more, ledger_invocation_fn visit,
+		     void *user);
+
+/* One record by its id ("host-bootid8-sequence"). 0, -EINVAL (no id of ours), -ENOENT. */
+int ledger_read_record(struct ledger_reader *r, const char *record_id, ledger_invocation_fn visit,
+		       void *user);
+
+/*
+ * Following: every record of both kinds behind *place, in the order in which they were stored, at
+ * most `limit`; how many there were, or an error. *place moves on with each that was visited.
+ * `function` NULL = all. The place of a record: 0, -EINVAL (no id of ours), -ENOENT: it is not
+ * there any more, *ret_place is where its successors begin as far as they are.
+ */
+int ledger_follow(struct ledger_reader *r, struct ledger_place *place, const char *function,
+		  uint64_t limit, ledger_invocation_fn invocation, ledger_instance_fn instance,
+		  void *user);
+int ledger_place_of(struct ledger_reader *r, const char *record_id, struct ledger_place *ret_place);
+int ledger_place_end(struct ledger_reader *r, struct ledger_place *ret_place);
+
+/* The newest record of each function that has one since then (0 = ever). */
+struct ledger_newest {
+	char function[ONCPU_NAME_LEN];
+	int64_t end_realtime_ns, memory_mb;
+};
+typedef int (*ledger_newest_fn)(void *user, const struct ledger_newest *newest);
+int ledger_read_newest(struct ledger_reader *r, int64_t since_realtime_ns, ledger_newest_fn visit,
+		       void *user);
 
 /* Sums per function, from the roll-up where whole minutes are asked for. */
 struct ledger_sum {

@@ -14,29 +14,7 @@
 
 #include "base/cleanup.h"
 #include "ledger/internal.h"
-
-enum kind { KIND_INVOCATION, KIND_INSTANCE };
-
-/* One query, as it goes from segment to segment. */
-struct scan {
-	enum kind kind;
-	const struct ledger_query *query;
-	int (*visit)(struct scan *scan, sqlite3_stmt *st);
-	ledger_invocation_fn visit_invocation;
-	ledger_instance_fn visit_instance;
-	void *user;
-	bool refused;		      /* by the visitor: the error is its own */
-	struct row_policies policies; /* of the segment being read */
-};
-
-/* The part of one segment that a query reads. */
-struct part {
-	sqlite3 *db;
-	int64_t function;	   /* its key, if the query names one */
-	int64_t low_key, high_key; /* record keys to look at */
-	int64_t cut_end, cut_key;  /* and from this row on */
-	int64_t limit;		   /* rows, -1 = all */
-};
+#include "ledger/scan.h"
 
 int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader)
 {
@@ -153,9 +131,8 @@ static int narrow_keys(struct part *part, const struct ledger_query *query, bool
 	return r;
 }
 
-/* Opens a segment. part->db stays NULL when it has nothing for this query. */
-static int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
-		     struct part *part)
+int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
+	      struct part *part)
 {
 	const struct ledger_query *query = scan->query;
 	bool any = true;
@@ -166,6 +143,8 @@ static int part_open(const char *directory, const struct segment_file *file, str
 			       .high_key = INT64_MAX,
 			       .cut_end = INT64_MIN,
 			       .cut_key = INT64_MIN,
+			       .top_end = INT64_MAX,
+			       .top_key = INT64_MAX,
 			       .limit = -1 };
 	if (r == 0)
 		r = database_open_read(path, &part->db);
@@ -192,20 +171,22 @@ static int conditions(const struct scan *scan, bool newest_first, char *buffer, 
 {
 	const struct ledger_query *query = scan->query;
 	bool invocations = scan->kind == KIND_INVOCATION;
-	bool by_end = invocations && query->function;
+	bool by_end = scan_is_by_end(scan);
 	const char *order = by_end ? (newest_first ? "end_realtime_ns DESC,record_key DESC"
 						   : "end_realtime_ns,record_key")
 				   : (newest_first ? "record_key DESC" : "record_key");
-	char where[256];
+	char where[384];
 	int n;
 
 	/* + keeps the planner from the primary key where the index gives the order */
-	snprintf(where, sizeof(where), "%srecord_key BETWEEN ?1 AND ?2%s%s%s", by_end ? "+" : "",
+	snprintf(where, sizeof(where), "%srecord_key BETWEEN ?1 AND ?2%s%s%s%s", by_end ? "+" : "",
 		 by_end ? " AND end_realtime_ns>=?3 AND end_realtime_ns<=?4 "
-			  "AND (end_realtime_ns>?5 OR +record_key>=?6)"
+			  "AND (end_realtime_ns>?5 OR +record_key>=?6) "
+			  "AND (end_realtime_ns<?10 OR +record_key<?11)"
 			: " AND end_realtime_ns BETWEEN ?3 AND ?4",
 		 query->function ? " AND function=?7" : "",
-		 query->id && invocations ? " AND id=?8" : "");
+		 query->id && invocations ? " AND id=?8" : "",
+		 query->statuses && invocations ? " AND (1<<status)&?12" : "");
 	n = snprintf(buffer, size, " %s WHERE %s ORDER BY %s LIMIT ?9",
 		     by_end	   ? "INDEXED BY invocations_by_function"
 		     : invocations ? "NOT INDEXED"
@@ -219,25 +200,32 @@ static void bind(sqlite3_stmt *st, const struct scan *scan, const struct part *p
 	const struct ledger_query *query = scan->query;
 	int64_t since = query->since_realtime_ns ? query->since_realtime_ns : INT64_MIN;
 	int64_t until = query->until_realtime_ns ? query->until_realtime_ns - 1 : INT64_MAX;
-	bool by_end = scan->kind == KIND_INVOCATION && query->function;
+	int64_t high = part->top_key == INT64_MAX ? INT64_MAX : part->top_key - 1;
+	bool by_end = scan_is_by_end(scan);
 
-	/* One lower bound only: SQLite seeks to the first that it sees and filters by the others.
-	 */
+	/* One lower bound only, and one upper: SQLite seeks to the first that it sees and filters
+	 * by the others. */
 	sqlite3_bind_int64(st, 1,
 			   by_end || part->low_key > part->cut_key ? part->low_key : part->cut_key);
-	sqlite3_bind_int64(st, 2, part->high_key);
+	sqlite3_bind_int64(st, 2, by_end || part->high_key < high ? part->high_key : high);
 	sqlite3_bind_int64(st, 3, since > part->cut_end ? since : part->cut_end);
-	sqlite3_bind_int64(st, 4, until);
+	sqlite3_bind_int64(st, 4, until < part->top_end ? until : part->top_end);
 	sqlite3_bind_int64(st, 5, part->cut_end);
 	sqlite3_bind_int64(st, 6, part->cut_key);
 	sqlite3_bind_int64(st, 7, part->function);
 	if (query->id && scan->kind == KIND_INVOCATION)
 		sqlite3_bind_blob64(st, 8, query->id, query->id_len, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 9, part->limit);
+	if (by_end) {
+		sqlite3_bind_int64(st, 10, part->top_end);
+		sqlite3_bind_int64(st, 11, part->top_key);
+	}
+	if (query->statuses && scan->kind == KIND_INVOCATION)
+		sqlite3_bind_int64(st, 12, query->statuses);
 }
 
-static int prepare_part(const struct scan *scan, const struct part *part, const char *select,
-			bool newest_first, sqlite3_stmt **ret_statement)
+int part_prepare(const struct scan *scan, const struct part *part, const char *select,
+		 bool newest_first, sqlite3_stmt **ret_statement)
 {
 	char sql[4096], tail[640];
 	int r = conditions(scan, newest_first, tail, sizeof(tail)), n;
@@ -259,7 +247,7 @@ static int count_newest(const struct scan *scan, struct part *part, uint64_t *re
 				     : "SELECT end_realtime_ns,record_key FROM instances AS r";
 	sqlite3_stmt *st = NULL;
 	uint64_t count = 0;
-	int r = prepare_part(scan, part, select, true, &st), rc;
+	int r = part_prepare(scan, part, select, true, &st), rc;
 
 	if (r < 0)
 		return r;
@@ -276,7 +264,7 @@ static int count_newest(const struct scan *scan, struct part *part, uint64_t *re
 	return r;
 }
 
-static int visit_invocation(struct scan *scan, sqlite3_stmt *st)
+int scan_visit_invocation(struct scan *scan, sqlite3_stmt *st)
 {
 	struct invocation_record record;
 
@@ -284,7 +272,7 @@ static int visit_invocation(struct scan *scan, sqlite3_stmt *st)
 	return scan->visit_invocation(scan->user, &record);
 }
 
-static int visit_instance(struct scan *scan, sqlite3_stmt *st)
+int scan_visit_instance(struct scan *scan, sqlite3_stmt *st)
 {
 	struct instance_record record;
 
@@ -292,7 +280,7 @@ static int visit_instance(struct scan *scan, sqlite3_stmt *st)
 	return scan->visit_instance(scan->user, &record);
 }
 
-static int stream(struct scan *scan, const struct part *part)
+int part_stream(struct scan *scan, const struct part *part, bool newest_first)
 {
 	sqlite3_stmt *st = NULL;
 	char select[3072];
@@ -303,7 +291,7 @@ static int stream(struct scan *scan, const struct part *part)
 			    ? rows_select_invocation_sql(version, select, sizeof(select))
 			    : rows_select_instance_sql(version, select, sizeof(select));
 	if (r == 0)
-		r = prepare_part(scan, part, select, false, &st);
+		r = part_prepare(scan, part, select, newest_first, &st);
 	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
 		r = scan->visit(scan, st);
 	scan->refused = rc == SQLITE_ROW && r != 0;
@@ -355,12 +343,12 @@ static int stream_segment(struct ledger_reader *reader, const struct segment_fil
 	if (r < 0 || !part.db)
 		return reader_pass_over(reader, file->file, r);
 	if (cut) {
-		if (scan->kind == KIND_INVOCATION && scan->query->function)
+		if (scan_is_by_end(scan))
 			part.cut_end = cut->end;
 		part.cut_key = cut->key;
 		part.limit = (int64_t)cut->count;
 	}
-	r = stream(scan, &part);
+	r = part_stream(scan, &part, false);
 	sqlite3_close(part.db);
 	return scan->refused ? r : reader_pass_over(reader, file->file, r);
 }
@@ -387,7 +375,7 @@ int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *
 {
 	struct scan scan = { .kind = KIND_INVOCATION,
 			     .query = query,
-			     .visit = visit_invocation,
+			     .visit = scan_visit_invocation,
 			     .visit_invocation = visit,
 			     .user = user };
 
@@ -399,7 +387,7 @@ int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *qu
 {
 	struct scan scan = { .kind = KIND_INSTANCE,
 			     .query = query,
-			     .visit = visit_instance,
+			     .visit = scan_visit_instance,
 			     .visit_instance = visit,
 			     .user = user };
 
