@@ -112,6 +112,71 @@ static int refuse(char error[QUERY_ERROR_LEN], const char *name, const char *cau
 	return -EINVAL;
 }
 
+int api_cursor_format(const struct ledger_place *place, char buffer[QUERY_CURSOR_LEN])
+{
+	int n = snprintf(buffer, QUERY_CURSOR_LEN, "%lld.%u.%lld.%lld", (long long)place->hour,
+			 place->suffix, (long long)place->end_realtime_ns, (long long)place->key);
+
+	return n > 0 && n < QUERY_CURSOR_LEN ? 0 : -ENOSPC;
+}
+
+/* Numbers with dots between them; nothing that they could say does more than read elsewhere. */
+int api_cursor_parse(const char *text, struct ledger_place *ret_place)
+{
+	int64_t part[4];
+
+	for (int i = 0; i < 4; i++) {
+		size_t n = strcspn(text, ".");
+		char number[24];
+
+		if (n >= sizeof(number) || (i < 3) != (text[n] == '.'))
+			return -EINVAL;
+		memcpy(number, text, n);
+		number[n] = '\0';
+		if (parse_int64(number, INT64_MIN, INT64_MAX, &part[i]))
+			return -EINVAL;
+		text += n + 1;
+	}
+	if (part[1] < 0 || part[1] > UINT32_MAX)
+		return -EINVAL;
+	*ret_place = (struct ledger_place){ .hour = part[0],
+					    .suffix = (uint32_t)part[1],
+					    .end_realtime_ns = part[2],
+					    .key = part[3] };
+	return 0;
+}
+
+static int set_status(struct api_query *query, const char *value, char error[QUERY_ERROR_LEN])
+{
+	for (int32_t i = 0; i < ONCPU_STATUS_COUNT; i++) {
+		if (strcmp(record_status_name(i), value) == 0) {
+			query->statuses |= 1u << i;
+			return 0;
+		}
+	}
+	return refuse(error, "status", "is none of ok, error, timeout, crashed, suspended");
+}
+
+static int set_fields(struct api_query *query, const char *value, char error[QUERY_ERROR_LEN])
+{
+	char unknown[33];
+
+	if (fields_parse(value, query->fields, unknown) == 0)
+		return 0;
+	snprintf(error, QUERY_ERROR_LEN, "fields: no record has a field \"%s\"", unknown);
+	return -EINVAL;
+}
+
+int api_query_check(struct api_query *query, char error[QUERY_ERROR_LEN])
+{
+	if (query->cursor.hour != INT64_MAX && query->limit == 0)
+		query->limit = QUERY_PAGE_DEFAULT;
+	if (query->limit && query->last)
+		return refuse(error, "last",
+			      "and limit do not go together (limit pages, last does not)");
+	return 0;
+}
+
 int api_query_set(struct api_query *query, const char *allowed, int64_t now_realtime_ns,
 		  const char *name, const char *value, size_t length, char error[QUERY_ERROR_LEN])
 {
@@ -142,6 +207,18 @@ int api_query_set(struct api_query *query, const char *allowed, int64_t now_real
 		return parse_uint64(value, 1, 1000000000, &query->last)
 			       ? refuse(error, name, "is no whole number from 1 to 1000000000")
 			       : 0;
+	if (strcmp(name, "limit") == 0)
+		return parse_uint64(value, 1, QUERY_PAGE_MOST, &query->limit)
+			       ? refuse(error, name, "is no whole number from 1 to 1000")
+			       : 0;
+	if (strcmp(name, "cursor") == 0)
+		return api_cursor_parse(value, &query->cursor)
+			       ? refuse(error, name, "is none of ours (take Oncpu-Next-Cursor's)")
+			       : 0;
+	if (strcmp(name, "status") == 0)
+		return set_status(query, value, error);
+	if (strcmp(name, "fields") == 0)
+		return set_fields(query, value, error);
 	when = strcmp(name, "since") == 0 ? &query->since_realtime_ns : &query->until_realtime_ns;
 	if (api_time_parse(value, now_realtime_ns, when))
 		return refuse(
@@ -157,5 +234,6 @@ struct ledger_query api_query_ledger(const struct api_query *query)
 				      .id_len = query->id_len,
 				      .since_realtime_ns = query->since_realtime_ns,
 				      .until_realtime_ns = query->until_realtime_ns,
-				      .last = query->last };
+				      .last = query->last,
+				      .statuses = query->statuses };
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/internal.h"
 #include "api/query.h"
 #include "base/cleanup.h"
 #include "base/json_writer.h"
@@ -19,27 +20,9 @@
 #include "core/record_json.h"
 #include "ledger/ledger.h"
 
-#define NDJSON "application/x-ndjson"
-#define BLOCK_BYTES (64u << 10)
 #define HEALTH_BYTES (64u << 10)
 
-struct api {
-	struct api_config config;
-	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
-};
-
-/* One answer from the ledger; the producer's own. */
-struct answer {
-	struct ledger_reader *reader;
-	struct api_query query;
-	int (*read)(struct answer *answer, const struct ledger_query *query);
-	struct http_stream *stream;
-	struct api *api;
-	size_t used;
-	char block[BLOCK_BYTES];
-};
-
-static int64_t now_realtime_ns(void)
+int64_t now_realtime_ns(void)
 {
 	struct timespec now;
 
@@ -49,7 +32,7 @@ static int64_t now_realtime_ns(void)
 
 /* ---- in the producer's thread ---- */
 
-static int flush(struct answer *answer)
+int answer_flush(struct answer *answer)
 {
 	int err = http_stream_write(answer->stream, answer->block, answer->used);
 
@@ -57,15 +40,14 @@ static int flush(struct answer *answer)
 	return err;
 }
 
-/* Room for one more line; NULL = the client is gone. */
-static char *line_begin(struct answer *answer)
+char *answer_line_begin(struct answer *answer)
 {
-	if (answer->used + RECORD_JSON_MAX + 1 > sizeof(answer->block) && flush(answer))
+	if (answer->used + RECORD_JSON_MAX + 1 > sizeof(answer->block) && answer_flush(answer))
 		return NULL;
 	return answer->block + answer->used;
 }
 
-static int line_end(struct answer *answer, int n)
+int answer_line_end(struct answer *answer, int n)
 {
 	if (n < 0)
 		return n;
@@ -74,26 +56,16 @@ static int line_end(struct answer *answer, int n)
 	return 0;
 }
 
-static int on_invocation(void *user, const struct invocation_record *record)
+static int on_instance(void *user, const struct instance_record *record)
 {
-	char *line = line_begin(user);
+	char *line = answer_line_begin(user);
 
-	return line ? line_end(user, invocation_record_json(record, line, RECORD_JSON_MAX))
+	return line ? answer_line_end(user, instance_record_json(record, line, RECORD_JSON_MAX))
 		    : -EPIPE;
 }
 
-static int on_instance(void *user, const struct instance_record *record)
+void write_sum_members(struct json_writer *w, const struct ledger_sum *sum)
 {
-	char *line = line_begin(user);
-
-	return line ? line_end(user, instance_record_json(record, line, RECORD_JSON_MAX)) : -EPIPE;
-}
-
-static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
-{
-	jw_object_open(w);
-	jw_key_string(w, "schema", "oncpu.sum/1");
-	jw_key_string(w, "function", sum->function);
 	jw_key_uint64(w, "count", sum->count);
 	jw_key_uint64(w, "cold_starts", sum->cold_starts);
 	jw_key_uint64(w, "errors", sum->errors);
@@ -108,6 +80,10 @@ static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
 	jw_key_int64(w, "between_cpu_ns", sum->between_cpu_ns);
 	jw_key_int64(w, "run_queue_ns", sum->run_queue_ns);
 	jw_key_int64(w, "max_error_bound_ns", sum->max_error_bound_ns);
+}
+
+void write_sum_billed(struct json_writer *w, const struct ledger_sum *sum)
+{
 	jw_key(w, "billed");
 	jw_object_open(w);
 	for (uint32_t i = 0; i < sum->billed_count && i < RECORD_MAX_BILLED; i++) {
@@ -118,24 +94,28 @@ static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
 		jw_object_close(w);
 	}
 	jw_object_close(w);
+}
+
+static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
+{
+	jw_object_open(w);
+	jw_key_string(w, "schema", "oncpu.sum/1");
+	jw_key_string(w, "function", sum->function);
+	write_sum_members(w, sum);
+	write_sum_billed(w, sum);
 	jw_object_close(w);
 }
 
 static int on_sum(void *user, const struct ledger_sum *sum)
 {
-	char *line = line_begin(user);
+	char *line = answer_line_begin(user);
 	struct json_writer w;
 
 	if (!line)
 		return -EPIPE;
 	jw_begin(&w, line, RECORD_JSON_MAX);
 	write_sum(&w, sum);
-	return line_end(user, jw_end(&w));
-}
-
-static int read_invocations(struct answer *answer, const struct ledger_query *query)
-{
-	return ledger_read_invocations(answer->reader, query, on_invocation, answer);
+	return answer_line_end(user, jw_end(&w));
 }
 
 static int read_instances(struct answer *answer, const struct ledger_query *query)
@@ -170,25 +150,39 @@ static int produce(void *user, struct http_stream *stream)
 	int err;
 
 	answer->stream = stream;
-	err = answer->read(answer, &query);
+	err = answer->reader || answer->without_ledger ? answer->read(answer, &query) : 0;
 	if (!err)
-		err = flush(answer);
-	if (!err)
+		err = answer_flush(answer);
+	if (!err && answer->reader)
 		tell_damage(answer);
 	if (err && err != -EPIPE)
 		log_warning("an answer was cut short: %s", ledger_error());
 	return err;
 }
 
-static void answer_free(void *user)
+void answer_free(void *user)
 {
 	struct answer *answer = user;
 
 	ledger_reader_close(&answer->reader);
+	free(answer->extra);
 	free(answer);
 }
 
 /* ---- in the loop ---- */
+
+struct answer *answer_new(struct api *api,
+			  int (*read)(struct answer *, const struct ledger_query *))
+{
+	struct answer *answer = calloc(1, sizeof(*answer));
+
+	if (!answer)
+		return NULL;
+	answer->api = api;
+	answer->read = read;
+	answer->query.cursor.hour = INT64_MAX;
+	return answer;
+}
 
 struct parsing {
 	struct api_query *query;
@@ -204,7 +198,7 @@ static int on_parameter(void *user, const char *name, const char *value, size_t 
 	return api_query_set(p->query, p->allowed, p->now, name, value, length, p->error);
 }
 
-static void synchronise(struct api *api, struct http_request *request)
+void synchronise(struct api *api, struct http_request *request)
 {
 	struct api_health health = { 0 };
 
@@ -215,39 +209,44 @@ static void synchronise(struct api *api, struct http_request *request)
 			health.degraded && health.degraded[0] ? health.degraded : "not up to date");
 }
 
-static int answer_from_ledger(struct api *api, struct http_request *request, const char *allowed,
-			      int (*read)(struct answer *, const struct ledger_query *))
+int answer_begin(struct answer *answer, struct http_request *request, const char *type)
 {
-	struct answer *answer = calloc(1, sizeof(*answer));
-	struct parsing parsing = { .allowed = allowed, .now = now_realtime_ns() };
+	struct api *api = answer->api;
 	int err;
 
-	if (!answer)
-		return -ENOMEM;
-	parsing.query = &answer->query;
-	if (http_query_each(request, on_parameter, &parsing)) {
-		answer_free(answer);
-		return http_reply_problem(request, 400, "%s", parsing.error);
-	}
 	synchronise(api, request);
+	if (answer->view)
+		api->config.each_instance(api->config.user, answer->view, answer);
 	err = ledger_reader_open(api->config.ledger_directory, &answer->reader);
-	if (err == -ENOENT) { /* nothing has been stored yet */
-		answer_free(answer);
-		return http_reply(request, 200, NDJSON, "", 0);
-	}
-	if (err) {
+	if (err && err != -ENOENT) { /* that one: nothing has been stored yet */
 		answer_free(answer);
 		return http_reply_problem(request, 500, "the ledger cannot be read: %s",
 					  ledger_error());
 	}
-	answer->read = read;
-	answer->api = api;
-	return http_reply_stream(request, NDJSON, produce, answer_free, answer);
+	return http_reply_stream(request, type, produce, answer_free, answer);
 }
 
-static int on_get_invocations(void *user, struct http_request *request)
+int answer_run(struct answer *answer, struct http_request *request, const char *allowed,
+	       const char *type)
 {
-	return answer_from_ledger(user, request, "function id last since until", read_invocations);
+	struct parsing parsing = { .query = &answer->query,
+				   .allowed = allowed,
+				   .now = now_realtime_ns() };
+
+	if (http_query_each(request, on_parameter, &parsing) ||
+	    api_query_check(&answer->query, parsing.error)) {
+		answer_free(answer);
+		return http_reply_problem(request, 400, "%s", parsing.error);
+	}
+	return answer_begin(answer, request, type);
+}
+
+int answer_from_ledger(struct api *api, struct http_request *request, const char *allowed,
+		       int (*read)(struct answer *, const struct ledger_query *))
+{
+	struct answer *answer = answer_new(api, read);
+
+	return answer ? answer_run(answer, request, allowed, NDJSON) : -ENOMEM;
 }
 
 static int on_get_closed_instances(void *user, struct http_request *request)
@@ -295,7 +294,7 @@ static void on_view(void *user, const struct instance_view *view)
 		listing->error = -ENOMEM;
 }
 
-static int refuse_parameters(void *user, const char *name, const char *value, size_t length)
+int refuse_parameters(void *user, const char *name, const char *value, size_t length)
 {
 	(void)user, (void)name, (void)value, (void)length;
 	return -EINVAL;
@@ -421,6 +420,8 @@ static int on_get_health(void *user, struct http_request *request)
 
 static const struct http_route routes[] = {
 	{ "GET", "/v1/invocations", on_get_invocations },
+	{ "GET", "/v1/invocations/*", on_get_invocation },
+	{ "GET", "/v1/functions", on_get_functions },
 	{ "GET", "/v1/closed-instances", on_get_closed_instances },
 	{ "GET", "/v1/compare", on_get_compare },
 	{ "GET", "/v1/instances", on_get_instances },

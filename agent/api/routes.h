@@ -3,7 +3,12 @@
  * What the agent answers over HTTP. Reads the ledger by itself; what only the running agent knows
  *comes through callbacks, all called in the loop's thread.
  *
- *	GET /v1/invocations?function=&id=&last=&since=&until=   oncpu.invocation/1, a line each
+ *	GET /v1/invocations?function=&id=&status=&since=&until= oncpu.invocation/1, a line each
+ *		last=N		the newest N of them, oldest first
+ *		limit=N&cursor=	pages, newest first; Oncpu-Next-Cursor leads to the next one
+ *		fields=a,b,c	these members only
+ *	GET /v1/invocations/{record_id}                         that record, and each policy's bill
+ *	GET /v1/functions?since=                                what is known of each, a line each
  *	GET /v1/closed-instances?function=&last=&since=&until=  oncpu.instance/1, a line each
  *	GET /v1/compare?function=&since=&until=                 sums per function, a line each
  *	GET /v1/instances                                       open instances, a line each

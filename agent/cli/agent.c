@@ -21,6 +21,15 @@ static int command_agent(int argc, char **argv)
 		case 'S':
 			o.socket = optarg;
 			break;
+		case 'g':
+			o.socket_group = optarg;
+			break;
+		case 'L':
+			o.listen = optarg;
+			break;
+		case 't':
+			o.token_file = optarg;
+			break;
 		case 'c':
 			o.config = optarg;
 			break;
@@ -55,6 +64,11 @@ static int command_agent(int argc, char **argv)
 static const struct command_option options[] = {
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,
+	{ "socket-group", 'g', "NAME",
+	  "who may use the socket besides root (the user's own group)" },
+	{ "listen", 'L', "ADDRESS:PORT", "serve the API on TCP, too (no)" },
+	{ "token-file", 't', "FILE",
+	  "what TCP clients must show: Authorization: Bearer TOKEN (none)" },
 	{ "config", 'c', "FILE", "oncpu.conf(5) (/etc/oncpu/oncpu.conf, if it is there)" },
 	OPTION_PIN_DIR,
 	{ "user", 'u', "NAME", "whom the parsing and serving half runs as (oncpu, or nobody)" },
@@ -71,7 +85,10 @@ const struct command agent_command = {
 		       "stopped, and is in "
 		       "the ledger after the next start; --unpin ends the measuring with the "
 		       "agent. What the "
-		       "command line says goes before what the configuration says.",
+		       "command line says goes before what the configuration says.\n\n"
+		       "--listen 127.0.0.1:9464 answers whoever is on this host. Any other address "
+		       "wants --token-file: its first line, of at least 16 bytes, is what clients "
+		       "show.",
 	.section = 8,
 	.run = command_agent,
 };

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/access.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/attacher.h"
@@ -37,7 +38,9 @@ struct identity {
 struct held {
 	struct agent_config *config;
 	struct identity identity;
-	int lock, listen, channel[2];
+	int lock, listen, tcp, channel[2];
+	bool loopback; /* of tcp */
+	char token[ACCESS_TOKEN_LEN];
 };
 
 static int override(char *to, size_t size, const char *name, const char *value)
@@ -64,6 +67,9 @@ static int apply_options(struct agent_config *c, const struct agent_options *o)
 	err = err ? err
 		  : override(c->socket_group, sizeof(c->socket_group), "--socket-group",
 			     o->socket_group);
+	err = err ? err : override(c->listen, sizeof(c->listen), "--listen", o->listen);
+	err = err ? err
+		  : override(c->token_file, sizeof(c->token_file), "--token-file", o->token_file);
 	err = err ? err : override(c->pin_dir, sizeof(c->pin_dir), "--pin-dir", o->pin_dir);
 	err = err ? err : override(c->user, sizeof(c->user), "--user", o->user);
 	err = err ? err : override(c->host, sizeof(c->host), "--host", o->host);
@@ -259,6 +265,35 @@ static int open_socket(struct held *h)
 	return err;
 }
 
+static int open_tcp(struct held *h)
+{
+	const struct agent_config *config = h->config;
+	char error[ACCESS_ERROR_LEN];
+	int err;
+
+	if (config->token_file[0]) {
+		err = access_token_read(config->token_file, h->token, error);
+		if (err) {
+			log_error("%s", error);
+			return err;
+		}
+	}
+	if (!config->listen[0])
+		return 0;
+	err = http_tcp_open(config->listen, &h->tcp, &h->loopback);
+	if (err == -EINVAL)
+		log_error("listen = %s is no ADDRESS:PORT (like 127.0.0.1:9464 or [::1]:9464)",
+			  config->listen);
+	else if (err)
+		log_error("%s cannot be listened on: %s (choose another with --listen)",
+			  config->listen, strerror(-err));
+	if (err || h->loopback || h->token[0])
+		return err;
+	log_error("%s can be reached from other hosts: name a token_file, or listen on 127.0.0.1",
+		  config->listen);
+	return -EINVAL;
+}
+
 static int prepare(const struct agent_options *options, struct held *h)
 {
 	int err;
@@ -282,6 +317,8 @@ static int prepare(const struct agent_options *options, struct held *h)
 	if (!err)
 		err = take_lock(h);
 	if (!err)
+		err = open_tcp(h);
+	if (!err)
 		err = open_socket(h);
 	if (!err && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->channel)) {
 		err = -errno;
@@ -294,6 +331,7 @@ static void release(struct held *h)
 {
 	cleanup_fd(&h->lock);
 	cleanup_fd(&h->listen);
+	cleanup_fd(&h->tcp);
 	cleanup_fd(&h->channel[0]);
 	cleanup_fd(&h->channel[1]);
 	free(h->config);
@@ -304,8 +342,14 @@ static int run_worker(const struct agent_options *options, struct held *h, pid_t
 	struct worker_options worker = { .config = h->config,
 					 .socket = take_fd(&h->channel[1]),
 					 .listen_fd = take_fd(&h->listen),
+					 .tcp_fd = take_fd(&h->tcp),
+					 .loopback = h->loopback,
+					 .token = h->token,
 					 .uid = h->identity.uid,
 					 .gid = h->identity.gid,
+					 .socket_group = h->config->socket_group[0]
+								 ? h->identity.socket_gid
+								 : (gid_t)-1,
 					 .agent_pid = agent_pid,
 					 .unpin = options->unpin };
 
@@ -358,7 +402,9 @@ static int check_nobody_runs(struct held *h)
 
 int agent_unpin(const struct agent_options *options)
 {
-	struct held h = { .lock = -EBADF, .listen = -EBADF, .channel = { -EBADF, -EBADF } };
+	struct held h = {
+		.lock = -EBADF, .listen = -EBADF, .tcp = -EBADF, .channel = { -EBADF, -EBADF }
+	};
 	int err = -ENOMEM, removed = 0;
 
 	if (geteuid() != 0) {
@@ -394,6 +440,7 @@ static int run_attacher(const struct agent_options *options, struct held *h, pid
 
 	cleanup_fd(&h->channel[1]);
 	cleanup_fd(&h->listen);
+	cleanup_fd(&h->tcp);
 	cleanup_fd(&h->lock);
 	code = attacher_run(&attacher, &abortive);
 	if (abortive || (options->unpin && code == 0))
@@ -403,7 +450,9 @@ static int run_attacher(const struct agent_options *options, struct held *h, pid
 
 int agent_run(const struct agent_options *options)
 {
-	struct held h = { .lock = -EBADF, .listen = -EBADF, .channel = { -EBADF, -EBADF } };
+	struct held h = {
+		.lock = -EBADF, .listen = -EBADF, .tcp = -EBADF, .channel = { -EBADF, -EBADF }
+	};
 	pid_t self = getpid(), worker;
 	sigset_t wanted;
 	int code = 1;

@@ -20,6 +20,7 @@ struct agent_options {
 	const char *config; /* NULL = /etc/oncpu/oncpu.conf, if there is one */
 	const char *state_dir;
 	const char *socket, *socket_group;
+	const char *listen, *token_file;
 	const char *pin_dir; /* NULL = /sys/fs/bpf/oncpu, or one derived from state_dir */
 	const char *user;
 	const char *host;

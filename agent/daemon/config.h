@@ -7,6 +7,8 @@
  *	state_dir = /var/lib/oncpu        ; ledger segments and the lock
  *	socket = /run/oncpu/oncpu.sock    ; the API
  *	socket_group = adm                ; who may ask besides root and the agent's user
+ *	listen = 127.0.0.1:9464           ; the API on TCP, too; other hosts need a token
+ *	token_file = /etc/oncpu/token     ; what "Authorization: Bearer …" must say there
  *	user = oncpu                      ; whom the parsing and serving half runs as
  *	retention_age = 30d               ; 0 = for ever
  *	retention_bytes = 20GiB           ; 0 = no limit
@@ -41,6 +43,7 @@
 #define CONFIG_MAX_FUNCTIONS 1024
 #define CONFIG_MAX_MARKS 64
 #define CONFIG_SOCKET_LEN 108 /* sun_path */
+#define CONFIG_ADDRESS_LEN 64
 
 #define CONFIG_DEFAULT_FILE "/etc/oncpu/oncpu.conf"
 #define CONFIG_DEFAULT_STATE_DIR "/var/lib/oncpu"
@@ -66,6 +69,8 @@ struct agent_config {
 	char state_dir[CONFIG_PATH_LEN];   /* absolute; the ledger's segments lie in it */
 	char socket[CONFIG_SOCKET_LEN];
 	char socket_group[CONFIG_USER_LEN]; /* "" = the user's own group */
+	char listen[CONFIG_ADDRESS_LEN];    /* "" = no TCP */
+	char token_file[CONFIG_PATH_LEN];   /* "" = none */
 	char pin_dir[CONFIG_PATH_LEN];
 	char user[CONFIG_USER_LEN];
 	char host[RECORD_HOST_LEN];

@@ -236,6 +236,11 @@ static const struct key agent_keys[] = {
 	  .help = "where it answers (/run/oncpu/oncpu.sock)" },
 	{ "socket_group", set_text, AT(agent_config, socket_group), .value = "GROUP",
 	  .help = "who may ask besides root and the agent's user (the user's own group)" },
+	{ "listen", set_text, AT(agent_config, listen), .value = "ADDRESS:PORT",
+	  .help = "serve the API on TCP, too: 127.0.0.1 for this host, anything else with a "
+		  "token_file (no)" },
+	{ "token_file", set_path, AT(agent_config, token_file), .value = "FILE",
+	  .help = "its first line is what TCP clients show, Authorization: Bearer TOKEN (none)" },
 	{ "pin_dir", set_path, AT(agent_config, pin_dir), .value = "DIR",
 	  .help = "where the kernel side is pinned (/sys/fs/bpf/oncpu, or one derived from "
 		  "state_dir)" },

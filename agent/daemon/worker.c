@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/access.h"
 #include "api/routes.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -36,6 +37,8 @@
 
 enum source { ON_EVENTS, ON_REQUESTS, ON_SIGNAL, ON_HTTP, ON_ATTACHER, SOURCES };
 
+enum { UNIX, TCP, DOORS };
+
 struct worker {
 	const struct worker_options *options;
 	const struct agent_config *config;
@@ -44,7 +47,8 @@ struct worker {
 	struct pipeline *pipeline;
 	struct marks *marks;
 	struct api *api;
-	struct http_server *http;
+	struct access_door doors[DOORS];
+	struct http_server *http[DOORS]; /* TCP's may be NULL */
 	char boot_id[RECORD_BOOT_LEN];
 	uint64_t started_ns;
 	/* when each is due next, CLOCK_MONOTONIC */
@@ -242,6 +246,26 @@ static int open_marks(struct worker *w)
 	return err < 0 ? err : marks_sweep(w->marks);
 }
 
+static int open_door(struct worker *w, int door, int fd)
+{
+	struct http_config http = { .user = w->api,
+				    .admit = access_admit,
+				    .admit_user = &w->doors[door],
+				    .max_connections = 256,
+				    .max_streams = 16,
+				    .max_live = 32,
+				    .max_body = 4096,
+				    .idle_seconds = 30,
+				    .connection_memory = 32u << 10 };
+	int err;
+
+	http.routes = api_routes(&http.route_count);
+	err = http_server_new(&http, fd, &w->http[door]);
+	if (err)
+		log_error("the API cannot be served: %s", strerror(-err));
+	return err;
+}
+
 static int open_http(struct worker *w)
 {
 	struct api_config api = { .ledger_directory = w->config->state_dir,
@@ -250,20 +274,16 @@ static int open_http(struct worker *w)
 				  .each_instance = on_each_instance,
 				  .health = on_health,
 				  .counter = on_counter };
-	struct http_config http = { .max_connections = 256,
-				    .max_streams = 16,
-				    .idle_seconds = 30,
-				    .connection_memory = 32u << 10 };
 	int err = api_new(&api, &w->api);
 
-	if (err)
-		return err;
-	http.routes = api_routes(&http.route_count);
-	http.user = w->api;
-	err = http_server_new(&http, w->options->listen_fd, &w->http);
-	if (err)
-		log_error("the API cannot be served: %s", strerror(-err));
-	return err;
+	w->doors[UNIX] = (struct access_door){ .token = "", .group = w->options->socket_group };
+	w->doors[TCP] = (struct access_door){ .tcp = true,
+					      .loopback = w->options->loopback,
+					      .token = w->options->token,
+					      .group = (gid_t)-1 };
+	if (!err)
+		err = open_door(w, UNIX, w->options->listen_fd);
+	return err || w->options->tcp_fd < 0 ? err : open_door(w, TCP, w->options->tcp_fd);
 }
 
 static int watch(struct worker *w, int fd, enum source source, uint32_t events)
@@ -294,7 +314,10 @@ static int open_loop(struct worker *w)
 		err = watch(w, kern_view_events_fd(w->view), ON_EVENTS, EPOLLIN | EPOLLET);
 	if (!err)
 		err = watch(w, kern_view_requests_fd(w->view), ON_REQUESTS, EPOLLIN | EPOLLET);
-	return err ? err : watch(w, http_server_fd(w->http), ON_HTTP, EPOLLIN);
+	for (int i = 0; !err && i < DOORS; i++)
+		if (w->http[i])
+			err = watch(w, http_server_fd(w->http[i]), ON_HTTP, EPOLLIN);
+	return err;
 }
 
 static int start(struct worker *w)
@@ -314,9 +337,9 @@ static int start(struct worker *w)
 		err = open_loop(w);
 	if (err)
 		return err;
-	log_info("ready: %s the kernel side in %s, ledger in %s, API on %s",
+	log_info("ready: %s the kernel side in %s, ledger in %s, API on %s%s%s",
 		 adopted ? "took over" : "loaded", w->config->pin_dir, w->config->state_dir,
-		 w->config->socket);
+		 w->config->socket, w->http[TCP] ? " and " : "", w->config->listen);
 	return tell(w, ATTACHER_OP_READY);
 }
 
@@ -359,6 +382,12 @@ static bool due(uint64_t *deadline, uint64_t now, uint64_t every)
 	return true;
 }
 
+static void close_http(struct worker *w)
+{
+	for (int i = 0; i < DOORS; i++)
+		http_server_free(&w->http[i]);
+}
+
 static void step(struct worker *w, uint64_t now)
 {
 	int count = pipeline_step(w->pipeline, now, realtime_ns());
@@ -383,8 +412,10 @@ static int on_time(struct worker *w, uint64_t now)
 	}
 	if (now >= w->step_ns)
 		step(w, now);
-	if (due(&w->http_ns, now, LOOK_EVERY_NS) && http_server_run(w->http) > 0)
-		w->http_ns = now;
+	if (due(&w->http_ns, now, LOOK_EVERY_NS))
+		for (int i = 0; i < DOORS; i++)
+			if (w->http[i] && http_server_run(w->http[i]) > 0)
+				w->http_ns = now;
 	if (err >= 0 && due(&w->ping_ns, now, PING_EVERY_NS))
 		err = tell(w, ATTACHER_OP_PING);
 	if (err >= 0 && due(&w->sweep_ns, now, SWEEP_EVERY_NS))
@@ -457,7 +488,7 @@ static int stop(struct worker *w)
 	int err;
 
 	tell(w, ATTACHER_OP_STOPPING);
-	http_server_free(&w->http);
+	close_http(w);
 	kern_view_heartbeat(w->view, 0);
 	for (int i = 0; i < 64 && marks_handle(w->marks, monotonic_ns()) > 0; i++)
 		;
@@ -503,7 +534,7 @@ int worker_run(const struct worker_options *options)
 			"again",
 			strerror(-err));
 	}
-	http_server_free(&w.http);
+	close_http(&w);
 	api_free(&w.api);
 	if (w.marks)
 		marks_free(&w.marks);

@@ -15,10 +15,14 @@ struct worker_options {
 	const struct agent_config *config; /* borrowed */
 	int socket;    /* to the attacher; owned from here on, like the next one */
 	int listen_fd; /* of the API */
-	uid_t uid;     /* whom to become */
+	int tcp_fd;    /* likewise, -1 = none; reached from this host only? */
+	bool loopback;
+	const char *token; /* that TCP clients must show, "" = none */
+	uid_t uid;	   /* whom to become */
 	gid_t gid;
-	pid_t agent_pid; /* the attacher's */
-	bool unpin;	 /* no event will follow a clean stop: give up on gaps then */
+	gid_t socket_group; /* as configured; -1 = it is not */
+	pid_t agent_pid;    /* the attacher's */
+	bool unpin;	    /* no event will follow a clean stop: give up on gaps then */
 };
 
 /* Runs until a signal or until the attacher is gone. The process's exit code. */

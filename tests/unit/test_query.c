@@ -11,7 +11,7 @@
 #include "api/query.h"
 
 #define NOW 1769860800000000000ll /* 2026-01-31T12:00:00Z */
-#define ALL "function id last since until"
+#define ALL "function id last since until status limit cursor fields"
 
 static char error[QUERY_ERROR_LEN];
 
@@ -96,12 +96,75 @@ static void test_query_refuses(void **state)
 	assert_int_equal(api_query_set(&q, "function", NOW, "id", "x", 1, error), -EINVAL);
 }
 
+static void test_query_cursor(void **state)
+{
+	static const char *const wrong[] = {
+		"",	   "1",	       "1.2.3",	   "1.2.3.4.5",
+		"1.2.3.",  ".1.2.3",   "1.-2.3.4", "1.4294967296.3.4",
+		"a.2.3.4", "1.2.3.4 ", "1..3.4",   "1.2.3.99999999999999999999"
+	};
+	struct ledger_place place = { .hour = 491628,
+				      .suffix = 4294967295u,
+				      .end_realtime_ns = INT64_MIN,
+				      .key = INT64_MAX };
+	struct ledger_place back = { .hour = -7 };
+	char text[QUERY_CURSOR_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (api_cursor_parse(wrong[i], &back) != -EINVAL)
+			fail_msg("taken: %s", wrong[i]);
+	assert_true(back.hour == -7);
+	assert_int_equal(api_cursor_format(&place, text), 0);
+	assert_int_equal(api_cursor_parse(text, &back), 0);
+	assert_memory_equal(&place, &back, sizeof(place));
+}
+
+static void test_query_pages(void **state)
+{
+	struct api_query q = { .cursor.hour = INT64_MAX };
+
+	(void)state;
+	assert_int_equal(set(&q, "limit", "0"), -EINVAL);
+	assert_int_equal(set(&q, "limit", "1001"), -EINVAL);
+	assert_int_equal(set(&q, "cursor", "x"), -EINVAL);
+	assert_int_equal(api_query_check(&q, error), 0);
+	assert_int_equal(q.limit, 0); /* no page was asked for */
+	assert_int_equal(set(&q, "cursor", "491628.0.5.6"), 0);
+	assert_int_equal(api_query_check(&q, error), 0);
+	assert_int_equal(q.limit, QUERY_PAGE_DEFAULT);
+	assert_int_equal(set(&q, "limit", "1000"), 0);
+	assert_int_equal(api_query_check(&q, error), 0);
+	assert_int_equal(q.limit, 1000);
+	assert_int_equal(set(&q, "last", "5"), 0);
+	assert_int_equal(api_query_check(&q, error), -EINVAL);
+}
+
+static void test_query_status_and_fields(void **state)
+{
+	struct api_query q = { 0 };
+
+	(void)state;
+	assert_int_equal(set(&q, "status", "failed"), -EINVAL);
+	assert_int_equal(set(&q, "status", "ok"), 0);
+	assert_int_equal(set(&q, "status", "crashed"), 0);
+	assert_int_equal(api_query_ledger(&q).statuses,
+			 1 << ONCPU_STATUS_OK | 1 << ONCPU_STATUS_CRASHED);
+	assert_int_equal(set(&q, "fields", "start,no_such,end"), -EINVAL);
+	assert_non_null(strstr(error, "\"no_such\""));
+	assert_int_equal(set(&q, "fields", "start,end"), 0);
+	assert_string_equal(q.fields, ",start,end,");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_query_times),
 		cmocka_unit_test(test_query_parameters),
 		cmocka_unit_test(test_query_refuses),
+		cmocka_unit_test(test_query_cursor),
+		cmocka_unit_test(test_query_pages),
+		cmocka_unit_test(test_query_status_and_fields),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

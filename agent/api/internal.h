@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Shared by the files of this folder. */
+#ifndef ONCPU_API_INTERNAL_H
+#define ONCPU_API_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "api/query.h"
+#include "api/routes.h"
+#include "base/json_writer.h"
+#include "core/record_json.h"
+#include "ledger/ledger.h"
+
+#define NDJSON "application/x-ndjson"
+#define BLOCK_BYTES (64u << 10)
+
+struct api {
+	struct api_config config;
+	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
+};
+
+/* One answer from the ledger; the producer's own once it runs. */
+struct answer {
+	struct ledger_reader *reader; /* NULL: nothing has been stored yet */
+	bool without_ledger;	      /* `read` wants to be called even so */
+	struct api_query query;
+	int (*read)(struct answer *answer, const struct ledger_query *query);
+	/* of each open instance, in the loop, once all that happened is stored; NULL = none */
+	void (*view)(void *answer, const struct instance_view *view);
+	void *extra; /* what `read` needs besides; free()d */
+	struct http_stream *stream;
+	struct api *api;
+	size_t used;
+	char block[BLOCK_BYTES];
+};
+
+/* ---- in the loop ---- */
+int64_t now_realtime_ns(void);
+/* Makes all that happened until now readable, or says in a header that it is not. */
+void synchronise(struct api *api, struct http_request *request);
+int refuse_parameters(void *user, const char *name, const char *value, size_t length);
+struct answer *answer_new(struct api *api,
+			  int (*read)(struct answer *, const struct ledger_query *));
+void answer_free(void *answer);
+/* Hands it to a producer; it is gone from here on. */
+int answer_begin(struct answer *answer, struct http_request *request, const char *type);
+/* The query's parameters first. Likewise. */
+int answer_run(struct answer *answer, struct http_request *request, const char *allowed,
+	       const char *type);
+/* All in one, for lines. */
+int answer_from_ledger(struct api *api, struct http_request *request, const char *allowed,
+		       int (*read)(struct answer *, const struct ledger_query *));
+
+/* ---- in the producer's thread ---- */
+/* Room for one more line of RECORD_JSON_MAX bytes; NULL = the client is gone. */
+char *answer_line_begin(struct answer *answer);
+/* It has n bytes; n < 0 is handed back. */
+int answer_line_end(struct answer *answer, int n);
+int answer_flush(struct answer *answer);
+
+/* A sum's members, but for its function; and what of it was billed. */
+void write_sum_members(struct json_writer *w, const struct ledger_sum *sum);
+void write_sum_billed(struct json_writer *w, const struct ledger_sum *sum);
+
+/* ---- the routes, by file ---- */
+int on_get_invocations(void *api, struct http_request *request); /* invocations.c */
+int on_get_invocation(void *api, struct http_request *request);
+int on_get_functions(void *api, struct http_request *request); /* functions.c */
+
+#endif
