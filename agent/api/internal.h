@@ -3,6 +3,7 @@
 #ifndef ONCPU_API_INTERNAL_H
 #define ONCPU_API_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "api/query.h"
@@ -14,9 +15,17 @@
 #define NDJSON "application/x-ndjson"
 #define BLOCK_BYTES (64u << 10)
 
+/* Those who read /v1/events. */
+struct live {
+	pthread_mutex_t lock;
+	struct live_reader *first;
+};
+
 struct api {
 	struct api_config config;
 	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
+	atomic_bool stopping;
+	struct live live;
 };
 
 /* One answer from the ledger; the producer's own once it runs. */
@@ -36,6 +45,9 @@ struct answer {
 
 /* ---- in the loop ---- */
 int64_t now_realtime_ns(void);
+/* The query's parameters, of the `allowed` ones; 0 or -EINVAL with what is wrong. */
+int api_query_parse(struct api_query *query, struct http_request *request, const char *allowed,
+		    char error[QUERY_ERROR_LEN]);
 /* Makes all that happened until now readable, or says in a header that it is not. */
 void synchronise(struct api *api, struct http_request *request);
 int refuse_parameters(void *user, const char *name, const char *value, size_t length);
@@ -66,5 +78,7 @@ void write_sum_billed(struct json_writer *w, const struct ledger_sum *sum);
 int on_get_invocations(void *api, struct http_request *request); /* invocations.c */
 int on_get_invocation(void *api, struct http_request *request);
 int on_get_functions(void *api, struct http_request *request); /* functions.c */
+int on_get_events(void *api, struct http_request *request);    /* events.c */
+void live_wake(struct live *live);
 
 #endif

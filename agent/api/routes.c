@@ -180,7 +180,6 @@ struct answer *answer_new(struct api *api,
 		return NULL;
 	answer->api = api;
 	answer->read = read;
-	answer->query.cursor.hour = INT64_MAX;
 	return answer;
 }
 
@@ -226,17 +225,27 @@ int answer_begin(struct answer *answer, struct http_request *request, const char
 	return http_reply_stream(request, type, produce, answer_free, answer);
 }
 
+int api_query_parse(struct api_query *query, struct http_request *request, const char *allowed,
+		    char error[QUERY_ERROR_LEN])
+{
+	struct parsing parsing = { .query = query, .allowed = allowed, .now = now_realtime_ns() };
+
+	query->cursor.hour = INT64_MAX;
+	if (http_query_each(request, on_parameter, &parsing) == 0 &&
+	    api_query_check(query, parsing.error) == 0)
+		return 0;
+	memcpy(error, parsing.error, sizeof(parsing.error));
+	return -EINVAL;
+}
+
 int answer_run(struct answer *answer, struct http_request *request, const char *allowed,
 	       const char *type)
 {
-	struct parsing parsing = { .query = &answer->query,
-				   .allowed = allowed,
-				   .now = now_realtime_ns() };
+	char error[QUERY_ERROR_LEN];
 
-	if (http_query_each(request, on_parameter, &parsing) ||
-	    api_query_check(&answer->query, parsing.error)) {
+	if (api_query_parse(&answer->query, request, allowed, error)) {
 		answer_free(answer);
-		return http_reply_problem(request, 400, "%s", parsing.error);
+		return http_reply_problem(request, 400, "%s", error);
 	}
 	return answer_begin(answer, request, type);
 }
@@ -422,6 +431,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/invocations", on_get_invocations },
 	{ "GET", "/v1/invocations/*", on_get_invocation },
 	{ "GET", "/v1/functions", on_get_functions },
+	{ "GET", "/v1/events", on_get_events },
 	{ "GET", "/v1/closed-instances", on_get_closed_instances },
 	{ "GET", "/v1/compare", on_get_compare },
 	{ "GET", "/v1/instances", on_get_instances },
@@ -441,12 +451,27 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	if (!api)
 		return -ENOMEM;
 	api->config = *config;
+	pthread_mutex_init(&api->live.lock, NULL);
 	*ret_api = api;
 	return 0;
 }
 
+void api_stored(struct api *api)
+{
+	live_wake(&api->live);
+}
+
+void api_stop(struct api *api)
+{
+	atomic_store(&api->stopping, true);
+	live_wake(&api->live);
+}
+
 void api_free(struct api **api)
 {
+	if (!*api)
+		return;
+	pthread_mutex_destroy(&(*api)->live.lock);
 	free(*api);
 	*api = NULL;
 }

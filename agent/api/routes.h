@@ -9,6 +9,8 @@
  *		fields=a,b,c	these members only
  *	GET /v1/invocations/{record_id}                         that record, and each policy's bill
  *	GET /v1/functions?since=                                what is known of each, a line each
+ *	GET /v1/events?function=                                records as they are stored, as
+ *								Server-Sent Events (events.c)
  *	GET /v1/closed-instances?function=&last=&since=&until=  oncpu.instance/1, a line each
  *	GET /v1/compare?function=&since=&until=                 sums per function, a line each
  *	GET /v1/instances                                       open instances, a line each
@@ -60,6 +62,10 @@ struct api;
 /* The routes' `user` is the api. 0, -ENOMEM. */
 int api_new(const struct api_config *config, struct api **ret_api);
 void api_free(struct api **api); /* after the server */
+/* Records have been stored: who follows them may read on. From the loop. */
+void api_stored(struct api *api);
+/* Ends what has no end of its own; before the server is freed. */
+void api_stop(struct api *api);
 const struct http_route *api_routes(size_t *ret_count);
 
 #endif

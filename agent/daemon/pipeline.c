@@ -51,6 +51,8 @@ static void on_invocation(void *user, const struct invocation_record *record)
 		p->sink_error = ensure_begun(p);
 	if (!p->sink_error)
 		p->sink_error = ledger_put_invocation(p->ledger, record);
+	if (!p->sink_error && p->config.on_invocation)
+		p->config.on_invocation(p->config.watch_user, record);
 }
 
 static void on_instance(void *user, const struct instance_record *record)
@@ -61,6 +63,8 @@ static void on_instance(void *user, const struct instance_record *record)
 		p->sink_error = ensure_begun(p);
 	if (!p->sink_error)
 		p->sink_error = ledger_put_instance(p->ledger, record);
+	if (!p->sink_error && p->config.on_instance)
+		p->config.on_instance(p->config.watch_user, record);
 }
 
 static void on_bill(void *user, struct invocation_record *record)
@@ -68,6 +72,12 @@ static void on_bill(void *user, struct invocation_record *record)
 	const struct pipeline *p = user;
 
 	billing_apply(p->config.policies ? p->config.policies : policies_embedded(), record);
+}
+
+static void settle(struct pipeline *p, bool stored)
+{
+	if (p->config.on_settled)
+		p->config.on_settled(p->config.watch_user, stored);
 }
 
 static int on_facts(void *user, const char *function, struct function_facts *ret_facts)
@@ -285,6 +295,7 @@ static int store(struct pipeline *p)
 	p->state.position = p->state.committed = meta.ring_position;
 	p->state.last_commit_realtime_ns = p->now_realtime_ns;
 	p->state.commits++;
+	settle(p, true);
 	return 0;
 }
 
@@ -319,6 +330,7 @@ static void undo(struct pipeline *p, int err, uint64_t now_ns)
 	if (p->begun)
 		ledger_rollback(p->ledger);
 	p->begun = false;
+	settle(p, false);
 	/* the correlator is ahead of the ledger from here on: it must not be fed before it is
 	 * restored */
 	correlator_free(&p->correlator);

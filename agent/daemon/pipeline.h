@@ -30,6 +30,12 @@ struct pipeline_config {
 	struct ledger_config ledger;
 	int (*facts)(void *user, const char *function, struct function_facts *ret_facts);
 	void *facts_user;
+	/* Who watches, each may be NULL: a record that was put (and may yet be undone), and then
+	 * either that all of them are stored or that none is. */
+	void (*on_invocation)(void *user, const struct invocation_record *record);
+	void (*on_instance)(void *user, const struct instance_record *record);
+	void (*on_settled)(void *user, bool stored);
+	void *watch_user;
 	struct kern_view *view;		 /* borrowed */
 	const struct policies *policies; /* whose bills a record keeps; borrowed, NULL = presets */
 };

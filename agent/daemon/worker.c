@@ -55,6 +55,7 @@ struct worker {
 	uint64_t step_ns, marks_ns, http_ns, heartbeat_ns, ping_ns, sweep_ns, retain_ns;
 	uint64_t last_step_ns;
 	struct pipeline_state state; /* as last told through the API */
+	uint64_t fresh;		     /* records put and not yet settled */
 	bool stop;
 };
 
@@ -142,6 +143,33 @@ static bool on_counter(void *user, unsigned i, const char **ret_name, uint64_t *
 	return true;
 }
 
+/* ---- what the pipeline tells ---- */
+
+static void on_stored_invocation(void *user, const struct invocation_record *record)
+{
+	struct worker *w = user;
+
+	(void)record;
+	w->fresh++;
+}
+
+static void on_stored_instance(void *user, const struct instance_record *record)
+{
+	struct worker *w = user;
+
+	(void)record;
+	w->fresh++;
+}
+
+static void on_settled(void *user, bool stored)
+{
+	struct worker *w = user;
+
+	if (stored && w->fresh && w->api)
+		api_stored(w->api);
+	w->fresh = 0;
+}
+
 /* ---- starting ---- */
 
 static int on_facts(void *user, const char *function, struct function_facts *ret_facts)
@@ -213,6 +241,10 @@ static int open_pipeline(struct worker *w)
 			    .retain_bytes = config->retention_bytes },
 		.facts = on_facts,
 		.facts_user = (void *)config,
+		.on_invocation = on_stored_invocation,
+		.on_instance = on_stored_instance,
+		.on_settled = on_settled,
+		.watch_user = w,
 		.view = w->view,
 	};
 	struct correlator_config *c = &pipeline.correlator;
@@ -384,6 +416,8 @@ static bool due(uint64_t *deadline, uint64_t now, uint64_t every)
 
 static void close_http(struct worker *w)
 {
+	if (w->api)
+		api_stop(w->api);
 	for (int i = 0; i < DOORS; i++)
 		http_server_free(&w->http[i]);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
@@ -141,6 +142,18 @@ int ledger_place_of(struct ledger_reader *reader, const char *record_id,
 	}
 	*ret_place = place;
 	return found ? 0 : -ENOENT;
+}
+
+bool ledger_place_kept(const struct ledger_reader *reader, const struct ledger_place *place)
+{
+	struct segment_name name = { .hour = place->hour, .suffix = place->suffix };
+	char path[PATH_MAX], file[64];
+
+	if (place->hour == INT64_MIN || place->hour == INT64_MAX)
+		return true;
+	segment_format(&name, file, sizeof(file));
+	return path_join(path, sizeof(path), reader->directory, file) == 0 &&
+	       access(path, F_OK) == 0;
 }
 
 int ledger_place_end(struct ledger_reader *reader, struct ledger_place *ret_place)

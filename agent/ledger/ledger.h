@@ -131,6 +131,8 @@ int ledger_follow(struct ledger_reader *r, struct ledger_place *place, const cha
 		  uint64_t limit, ledger_invocation_fn invocation, ledger_instance_fn instance,
 		  void *user);
 int ledger_place_of(struct ledger_reader *r, const char *record_id, struct ledger_place *ret_place);
+/* Is its segment still there? */
+bool ledger_place_kept(const struct ledger_reader *r, const struct ledger_place *place);
 int ledger_place_end(struct ledger_reader *r, struct ledger_place *ret_place);
 
 /* The newest record of each function that has one since then (0 = ever). */
