@@ -9,11 +9,12 @@
 #include "api/query.h"
 #include "api/routes.h"
 #include "base/json_writer.h"
+#include "core/compare.h"
 #include "core/record_json.h"
 #include "ledger/ledger.h"
 
 #define NDJSON "application/x-ndjson"
-#define BLOCK_BYTES (64u << 10)
+#define BLOCK_BYTES (96u << 10) /* a record with every policy's bill fits */
 
 /* Those who read /v1/events. */
 struct live {
@@ -27,6 +28,8 @@ struct api {
 	atomic_bool stopping;
 	struct live live;
 };
+
+_Static_assert(BLOCK_BYTES > RECORD_JSON_MAX + COMPARE_JSON_MAX, "one record");
 
 /* One answer from the ledger; the producer's own once it runs. */
 struct answer {

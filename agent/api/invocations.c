@@ -6,7 +6,7 @@
 
 #include "api/internal.h"
 #include "base/json_writer.h"
-#include "core/billing.h"
+#include "core/compare.h"
 
 static int write_line(struct answer *answer, const struct invocation_record *record, char *line)
 {
@@ -87,25 +87,10 @@ int on_get_invocations(void *user, struct http_request *request)
 
 /* ---- one of them ---- */
 
-static void write_policies(struct json_writer *w, const struct invocation_record *record)
-{
-	const struct billing_policy *policy;
-
-	jw_key(w, "policies");
-	jw_array_open(w);
-	for (unsigned i = 0; (policy = billing_policy_at(i)); i++) {
-		jw_object_open(w);
-		jw_key_string(w, "policy", policy->name);
-		jw_key_uint64(w, "version", policy->version);
-		jw_key_int64(w, "billed_ns", billing_billed_ns(policy, record));
-		jw_object_close(w);
-	}
-	jw_array_close(w);
-}
-
 static int on_one(void *user, const struct invocation_record *record)
 {
 	struct answer *answer = user;
+	const struct policies *policies = answer->api->config.policies;
 	char *text = answer->block;
 	struct json_writer w;
 	int n = invocation_record_json(record, text, RECORD_JSON_MAX), more;
@@ -114,7 +99,7 @@ static int on_one(void *user, const struct invocation_record *record)
 		return n;
 	text[n - 1] = ','; /* where its last bracket was */
 	jw_begin(&w, text + n, sizeof(answer->block) - (size_t)n);
-	write_policies(&w, record);
+	compare_record_json(&w, policies, record);
 	jw_object_close(&w);
 	more = jw_end(&w);
 	if (more < 0)

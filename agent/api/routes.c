@@ -451,6 +451,8 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	if (!api)
 		return -ENOMEM;
 	api->config = *config;
+	if (!api->config.policies)
+		api->config.policies = policies_embedded();
 	pthread_mutex_init(&api->live.lock, NULL);
 	*ret_api = api;
 	return 0;

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "core/correlate.h"
+#include "core/policy.h"
 #include "http/server.h"
 
 struct api_health {
@@ -43,7 +44,8 @@ struct api_health {
 };
 
 struct api_config {
-	const char *ledger_directory; /* borrowed */
+	const char *ledger_directory;	 /* borrowed, likewise: */
+	const struct policies *policies; /* NULL = the presets */
 	void *user;
 	/* Makes all that happened until now readable. 0, or -errno (then what is stored is
 	 * answered). */
