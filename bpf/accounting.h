@@ -28,6 +28,12 @@ STEP void slot_publish(struct oncpu_slot *slot, const struct oncpu_slot_copy *co
 	COMPILER_BARRIER();
 }
 
+/* The copy that is whole as long as seq stands at the value that was read. */
+STEP struct oncpu_slot_copy *slot_copy_at(struct oncpu_slot *slot, oncpu_u64 seq)
+{
+	return &slot->copy[seq & 1];
+}
+
 /* The cheap publication of "nobody of ours, but this task": one word, in both copies. */
 STEP void slot_publish_untracked(struct oncpu_slot *slot, oncpu_u64 task)
 {
@@ -40,9 +46,48 @@ STEP void slot_publish_untracked(struct oncpu_slot *slot, oncpu_u64 task)
 #define CLOCK_WINDOW_NS 500000000ull
 #define CLOCK_WINDOW_SAMPLES 64u /* fewer, and the least of them may be far above the truth */
 #define CLOCK_WINDOW_MAX_NS 8000000000ull /* but then the clocks' drift would count for more */
+#define CLOCK_SLEW_SHIFT 29u /* the drift is kept as ns in 2^29 ns, about half a second */
+#define CLOCK_SLEW_SPAN_NS 8000000000ull /* the least of a window is known to a µs or two … */
+#define CLOCK_SLEW_NOISE_NS 2000u	 /* … so slow drifts show over a longer span only, … */
+#define CLOCK_SLEW_FAST_NS 8000u	 /* … and fast ones from one window to the next, too */
+
+/* NTP slews ktime and not the scheduler's clock: how far the two drift apart in 2^29 ns, if their
+ * offset moved from `before` to `now` in span_ns. */
+STEP oncpu_u32 clock_slew(oncpu_s64 before, oncpu_s64 now, oncpu_u64 span_ns, oncpu_u32 noise_ns)
+{
+	oncpu_u64 moved = (oncpu_u64)(now > before ? now - before : before - now);
+
+	if (moved < noise_ns || !span_ns)
+		return 0;
+	if (moved > 1u << 30)
+		moved = 1u << 30;
+	moved = (moved << CLOCK_SLEW_SHIFT) / span_ns;
+	return moved < ~0u ? (oncpu_u32)moved : ~0u;
+}
+
+/* A window of samples enough is over. */
+STEP void slot_clock_drift(struct oncpu_slot *slot, oncpu_u64 now_ns)
+{
+	oncpu_u64 span_ns = now_ns - slot->anchor_ns;
+	oncpu_u32 fast = clock_slew(slot->d_before, slot->d_now, now_ns - slot->d_window,
+				    CLOCK_SLEW_FAST_NS);
+
+	if (fast > slot->d_slew)
+		slot->d_slew = fast;
+	if (slot->anchor_ns && span_ns < CLOCK_SLEW_SPAN_NS)
+		return;
+	if (slot->anchor_ns)
+		slot->d_slew =
+			clock_slew(slot->anchor_d, slot->d_now, span_ns, CLOCK_SLEW_NOISE_NS);
+	slot->anchor_ns = now_ns;
+	slot->anchor_d = slot->d_now;
+}
+
 STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64 rq_clock)
 {
 	oncpu_s64 d = (oncpu_s64)(now_ns - rq_clock);
+	oncpu_u64 window_ns = now_ns - slot->d_window;
+	int enough;
 
 	slot->d_samples++;
 	if (!slot->d_window) {
@@ -52,14 +97,26 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 	}
 	if (d < slot->d_now)
 		slot->d_now = d;
-	if ((now_ns - slot->d_window > CLOCK_WINDOW_NS &&
-	     slot->d_samples >= CLOCK_WINDOW_SAMPLES) ||
-	    now_ns - slot->d_window > CLOCK_WINDOW_MAX_NS) {
+	enough = slot->d_samples >= CLOCK_WINDOW_SAMPLES;
+	if ((window_ns > CLOCK_WINDOW_NS && enough) || window_ns > CLOCK_WINDOW_MAX_NS) {
+		if (enough)
+			slot_clock_drift(slot, now_ns);
 		slot->d_before = slot->d_now;
 		slot->d_now = d;
 		slot->d_window = now_ns;
 		slot->d_samples = 0;
 	}
+}
+
+/* By how much the offset may be out of date: it is the least of this window and the one before, so
+ * its sample may be as old as both; on a CPU that has not switched since, older. */
+STEP oncpu_u64 slot_clock_error(const struct oncpu_slot *slot, oncpu_u64 now_ns)
+{
+	oncpu_u64 age = now_ns - slot->d_window;
+
+	if (!slot->d_slew)
+		return 0;
+	return slot->d_slew * (2 + ((oncpu_s64)age > 0 ? age >> CLOCK_SLEW_SHIFT : 0));
 }
 
 /* Reading ktime costs 20 to 40 ns: once a window has samples enough, every fourth switch will do.
@@ -132,6 +189,27 @@ STEP oncpu_u64 wakeup_bound_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock
 	oncpu_u64 age = clock_age_ns(now_ns, d, rq_clock);
 
 	return age < WAKEUP_CAP_NS ? age : WAKEUP_CAP_NS;
+}
+
+/* Cuts a text of ONCPU_ID_LEN bytes, in words, at its first NUL: zeroes what follows; its length. A
+ * byte is 0 where taking 1 from it borrows, and the lowest such byte is a true one. */
+#define WORDS_OF_ID (ONCPU_ID_LEN / 8u)
+STEP oncpu_u32 cut_at_nul(oncpu_u64 *words)
+{
+	const oncpu_u64 ones = 0x0101010101010101ull;
+	oncpu_u64 ended = 0, zeros, keep;
+	oncpu_u32 length = 0;
+
+#pragma GCC unroll 8
+	for (oncpu_u32 i = 0; i < WORDS_OF_ID; i++) {
+		zeros = (words[i] - ones) & ~words[i] & (ones << 7);
+		keep = zeros ? ((zeros & -zeros) >> 7) - 1 : ~0ull; /* the bytes before the NUL */
+		keep = ended ? 0 : keep;
+		ended |= zeros;
+		words[i] &= keep;
+		length += (oncpu_u32)(((keep & ones) * ones) >> 56);
+	}
+	return length;
 }
 
 /*

@@ -152,7 +152,7 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	if (!slot || !h || !r || !(total = total_at(cpu, r->instance)))
 		return 1;
 	seq = READ_ONCE_OF(slot->seq);
-	s = &slot->copy[seq & 1];
+	s = slot_copy_at(slot, seq);
 	d = slot_clock_offset(slot);
 	COMPILER_BARRIER();
 	was = READ_COPY(s, task);
@@ -173,6 +173,8 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 		share_running(h, s, was, &clocks, d);
 	if (cpu != r->own_cpu && wakeup_bound && (h->running || r->live > 1))
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
+	if (h->running)
+		h->bound += slot_clock_error(slot, h->time_ns);
 	if (cpu != r->own_cpu && hidden_check && wakeup_bound && curr && curr != was &&
 	    r->live > 1 && in_transit(&clocks, curr, d)) {
 		if (!r->last_try)
@@ -264,26 +266,35 @@ struct said {
 	bool user_text;	  /* they are the function's, not ours */
 };
 
+/* The page after the string need not be there: then it is read up to its NUL, which takes longer.
+ */
+static __always_inline bool read_user_id(struct oncpu_event *e, const char *id)
+{
+	u64 words[WORDS_OF_ID];
+	long got;
+
+	if (!bpf_probe_read_user(words, sizeof(words), id)) {
+		e->id_len = cut_at_nul(words);
+		__builtin_memcpy(e->id, words, sizeof(words));
+		return true;
+	}
+	got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);
+	if (got < 0 || got >= (long)ONCPU_ID_LEN) /* a 64th byte that cannot be read */
+		return false;
+	e->id_len = got > 0 ? got - 1 : 0;
+	return true;
+}
+
 static __always_inline void say_user_id(struct oncpu_event *e, const char *id)
 {
-	long got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);
 	char after = 0;
 
-	if (got < 0) {
+	if (!read_user_id(e, id)) {
 		e->flags |= ONCPU_EVF_ID_UNREADABLE;
 		count(COUNT_ids_unreadable);
-		return;
-	}
-	e->id_len = got > 0 ? got - 1 : 0;
-	if (got < (long)ONCPU_ID_LEN)
-		return;
-	/* at least 63 bytes: the 64th may be one more of it, and there may be others */
-	if (bpf_probe_read_user(&e->id[ONCPU_ID_LEN - 1], 1, id + ONCPU_ID_LEN - 1))
-		e->flags |= ONCPU_EVF_ID_UNREADABLE;
-	else if (e->id[ONCPU_ID_LEN - 1]) {
-		e->id_len = ONCPU_ID_LEN;
-		if (!bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after)
-			e->flags |= ONCPU_EVF_ID_TRUNCATED;
+	} else if (e->id_len == ONCPU_ID_LEN &&
+		   !bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after) {
+		e->flags |= ONCPU_EVF_ID_TRUNCATED;
 	}
 }
 

@@ -168,8 +168,11 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 	t->tgid = task->tgid;
 	t->cpu = ~0u;
 	t->doing = DOING_UNKNOWN;
+	t->symbol_left = 0;
 	if (task->on_cpu)
 		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_UNSETTLED);
+	if (open_trap == 7)
+		baseline = false;
 	t->last_ns = baseline ? task->se.sum_exec_runtime : 0;
 	t->run_delay = baseline ? task->sched_info.run_delay : 0;
 	t->voluntary = baseline ? task->nvcsw : 0;

@@ -15,6 +15,9 @@ const volatile bool live_steal = true;
 const volatile long steal_from_rq; /* a CPU's kvm_steal_time, from its rq; 0 = not known */
 const volatile bool wakeup_bound = true;
 const volatile bool direct_reads = false;
+const volatile unsigned int symbol_generation = 1; /* of this program at symbols */
+const volatile unsigned int open_trap; /* of the scheme's traps, the one left open, for the tests
+					  of it; the verifier drops what is switched off */
 
 #define MAP(name, map_type, key_type, value_type, entries, flags)                                  \
 	struct {                                                                                   \

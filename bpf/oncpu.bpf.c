@@ -262,7 +262,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 
 	if (!ctl || !m || WALK(cgrp)->root->hierarchy_id)
 		return 0;
-	if (!bpf_core_read(&parent, sizeof(parent), &cgrp->self.parent) && parent) {
+	if (open_trap != 8 && !bpf_core_read(&parent, sizeof(parent), &cgrp->self.parent) &&
+	    parent) {
 		parent_id = BPF_CORE_READ(parent, kn, id);
 		above = bpf_map_lookup_elem(&cgroups, &parent_id);
 		if (above) {
@@ -689,6 +690,22 @@ static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, st
 	return emit(index, &said, r);
 }
 
+/*
+ * In an upgrade the new generation is attached beside the old one; then one write to the control
+ * map puts it in charge, and the old one is detached when it is of no more use. A hit that this
+ * write falls into: the kernel runs the one attached last first, so it was not in charge yet, and
+ * left the hit to the one that no longer is.
+ */
+static __always_inline bool takes_hit(struct oncpu_thread *t)
+{
+	struct oncpu_control *ctl = the_control();
+	u32 in_charge = ctl ? READ_ONCE_OF(ctl->symbol_generation) : 0;
+	bool takes = in_charge == symbol_generation || t->symbol_left == in_charge;
+
+	t->symbol_left = takes ? 0 : symbol_generation;
+	return takes;
+}
+
 /* A configured symbol of somebody else's runtime: its strings may not be in memory, so this program
  * may sleep, and cannot stand behind a stub (sleepable programs do not take program arrays). */
 SEC("uprobe.s")
@@ -707,7 +724,7 @@ int on_symbol(struct pt_regs *ctx)
 	t = thread_of(task);
 	if (!t && !(t = join_as_tree(task)))
 		return 0;
-	if (!(in = instance_at(t->instance)))
+	if (!takes_hit(t) || !(in = instance_at(t->instance)))
 		return 0;
 	r.live = in->threads;
 	read_instance(t->instance, &r);

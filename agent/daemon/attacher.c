@@ -104,7 +104,13 @@ static int on_descriptors(struct attacher *a, struct attacher_reply *reply, int 
 
 static int on_ready(struct attacher *a)
 {
-	int err = notify_supervisor("READY=1");
+	int err = kern_owner_take_symbols(a->owner);
+
+	if (err)
+		log_warning("the configured symbols of an earlier agent stay attached, to no "
+			    "effect: %s",
+			    strerror(-err));
+	err = notify_supervisor("READY=1");
 
 	a->ready = true;
 	if (err < 0)

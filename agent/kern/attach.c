@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Attaches marks and symbols, adopts what already runs, registers cgroups. */
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <sched.h>
@@ -93,9 +94,11 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 	struct oncpu_pattern name = {};
 	uint32_t index = o->symbol_names;
 	uint64_t cookie;
-	char pin[400];
-	int error = pin_name(o, "symbol", file_fd, offset, pin, sizeof(pin));
+	char what[32], pin[400];
+	int error;
 
+	snprintf(what, sizeof(what), "symbol-%u", o->symbol_generation);
+	error = pin_name(o, what, file_fd, offset, pin, sizeof(pin));
 	if (error)
 		return error;
 	if (s->function[0]) {
@@ -111,8 +114,49 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 	cookie = ONCPU_COOKIE(
 		s->kind, s->id_arg < 0 ? 0xff : s->id_arg, s->name_arg < 0 ? 0xff : s->name_arg,
 		s->status_arg < 0 ? 0xff : s->status_arg, s->function[0] ? index + 1 : 0);
-	unlink(pin); /* sleepable, so without a stub: the new program takes the old one's place */
+	/* sleepable, so without a stub: beside the old one's, until kern_owner_take_symbols */
 	return attach_uprobe(o->skel->progs.on_symbol, file_fd, offset, cookie, pin);
+}
+
+/* Of a pin of a symbol; 0 = it is none. */
+static uint32_t generation_of(const char *pin)
+{
+	unsigned generation = 0;
+
+	return sscanf(pin, "symbol-%u-", &generation) == 1 ? generation : 0;
+}
+
+/* One that no pin there has: what an agent left that was killed while it attached is not in charge,
+ * and is not to be. */
+uint32_t kern_next_generation(const struct kern_owner *o)
+{
+	uint32_t last = o->control ? o->control->symbol_generation : 0, g;
+	DIR *d = opendir(o->pin_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if ((g = generation_of(e->d_name)) > last)
+			last = g;
+	if (d)
+		closedir(d);
+	return last + 1;
+}
+
+int kern_owner_take_symbols(struct kern_owner *o)
+{
+	DIR *d = opendir(o->pin_dir);
+	struct dirent *e;
+	int error = 0;
+
+	if (!d)
+		return -errno;
+	__atomic_store_n(&o->control->symbol_generation, o->symbol_generation, __ATOMIC_SEQ_CST);
+	while ((e = readdir(d)))
+		if (generation_of(e->d_name) && generation_of(e->d_name) != o->symbol_generation &&
+		    unlinkat(dirfd(d), e->d_name, 0) && errno != ENOENT)
+			error = -errno;
+	closedir(d);
+	return error;
 }
 
 int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *object)

@@ -36,6 +36,8 @@ struct kern_config {
 	bool no_wakeup_bound; /* leaves what may be waking up out of the bound; for measuring only
 			       */
 	bool no_direct_reads; /* as on a kernel without bpf_rdonly_cast; for testing */
+	uint32_t open_trap;   /* 7 or 8: leaves that trap open, to see its test fail; for testing */
+	uint32_t pid_max; /* 0 = the host's; smaller: as if it had been raised since; for testing */
 };
 
 /* Descriptors that the unprivileged half needs; passed over SCM_RIGHTS in this order. */
@@ -84,6 +86,9 @@ struct kern_symbol {
 };
 int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 			     const struct kern_symbol *symbol);
+/* All configured symbols are attached: from here on these programs make their boundaries, and those
+ * of an earlier agent are detached. No hit is lost or seen twice. */
+int kern_owner_take_symbols(struct kern_owner *o);
 
 /* Boundaries from outside, through the pinned syscall program; usable with the pins alone. */
 struct kern_boundary;

@@ -31,6 +31,7 @@ struct kern_owner {
 	char cgroup_root[KERN_CGROUP_ROOT_MAX];
 	const struct kern_pattern *patterns;
 	uint32_t pattern_count, symbol_names;
+	uint32_t symbol_generation; /* of the programs that it attaches to symbols */
 	uint32_t cpus;
 	struct oncpu_control *control; /* mmapped */
 	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */
@@ -43,6 +44,8 @@ int kern_where_ready(struct kern_owner *o);
 
 /* Registers the cgroups that exist already and match. */
 int kern_register_cgroups(struct kern_owner *o);
+/* For the programs at symbols of an owner that is being loaded. */
+uint32_t kern_next_generation(const struct kern_owner *o);
 /* Writes each slot's hook_lag_ns from what the hooks saw since they were attached. */
 int kern_calibrate(struct kern_owner *o);
 

@@ -224,7 +224,7 @@ static int choose_sizes(const struct kern_owner *o, const struct kern_config *c,
 		return kern_fail(-ENOSYS, "%d possible CPUs: oncpu handles up to %u", possible,
 				 ONCPU_MAX_CPUS);
 	s.cpus = (uint32_t)possible;
-	s.pids = read_number("/proc/sys/kernel/pid_max", 32768);
+	s.pids = c->pid_max ? c->pid_max : read_number("/proc/sys/kernel/pid_max", 32768);
 	if (o->control) { /* adopted: the pinned sizes stand */
 		s.instances = o->control->max_instances;
 		s.threads = o->control->max_threads;
@@ -393,6 +393,8 @@ static int write_control(struct kern_owner *o, const struct kern_config *c, cons
 	o->control->pid_max = s->pids;
 	o->control->ring_bytes = s->ring;
 	o->control->adopt_tgid = 0;
+	if (!o->control->symbol_generation)
+		o->control->symbol_generation = o->symbol_generation; /* there is no earlier one */
 	for (i = 0; i < c->pattern_count && i < ONCPU_MAX_PATTERNS; i++) {
 		memset(&p, 0, sizeof(p));
 		snprintf(p.function, sizeof(p.function), "%s", c->patterns[i].function);
@@ -457,6 +459,9 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	bpf_program__set_autoload(o->skel->progs.on_wakeup, c->where);
 	bpf_program__set_autoload(o->skel->progs.on_notify_frozen, c->where);
 	bpf_program__set_autoload(o->skel->progs.on_unfreeze, c->where);
+	o->skel->rodata->open_trap = c->open_trap;
+	o->symbol_generation = kern_next_generation(o);
+	o->skel->rodata->symbol_generation = o->symbol_generation;
 	if ((error = set_pins(o)))
 		return error;
 	error = oncpu_bpf__load(o->skel);

@@ -143,7 +143,7 @@ struct oncpu_thread {
 	oncpu_u32 tgid;
 	oncpu_u32 cpu;	 /* where it was last switched in */
 	oncpu_u32 doing; /* bpf/integral.h */
-	oncpu_u32 reserved;
+	oncpu_u32 symbol_left; /* generation that left a symbol's hit to the one that is in charge */
 };
 
 /* What one CPU has charged to one instance slot; only that CPU writes it; only grows. */
@@ -229,8 +229,12 @@ struct oncpu_slot {
 	oncpu_u64 steal_ns;    /* rq clock − task clock at the last switch of a tracked thread */
 	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the
 				  agent */
-	oncpu_u64 d_samples;   /* in this window */
+	oncpu_u32 d_samples;   /* in this window */
+	oncpu_u32 d_slew;      /* ns by which the two clocks drift apart in 2^29 ns */
 	struct oncpu_slot_copy copy[2];
+	oncpu_u64 anchor_ns; /* where the clocks stood when their drift was last measured */
+	oncpu_s64 anchor_d;
+	oncpu_u64 padding[6];
 };
 
 struct oncpu_control {
@@ -249,7 +253,9 @@ struct oncpu_control {
 	oncpu_u32 adopt_instance;
 	oncpu_u32 ring_bytes;
 	oncpu_u32 where; /* enum oncpu_where_watch */
-	oncpu_u64 padding[7];
+	oncpu_u32 symbol_generation; /* of the programs at symbols, the one in charge */
+	oncpu_u32 reserved;
+	oncpu_u64 padding[6];
 };
 
 enum oncpu_where_watch {
@@ -328,7 +334,7 @@ ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_where) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_instance) == 192, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");
-ONCPU_ASSERT(sizeof(struct oncpu_slot) == 192, "three cache lines");
+ONCPU_ASSERT(sizeof(struct oncpu_slot) == 256, "four cache lines");
 ONCPU_ASSERT(sizeof(struct oncpu_call) == 176, "pinned ABI");
 
 /* The hello: prctl(PR_SET_NAME, same name, ONCPU_HELLO_MAGIC, number, &struct oncpu_hello).

@@ -3,12 +3,14 @@
  * What measuring costs: added ns per context switch and per boundary, against the floor that an
  * empty program on the same hook pays and against peers, all interleaved in one run.
  *
- * cost [--rounds N] [--peer-rounds N] [--only switch|boundary] [--json FILE]
+ * cost [--rounds N] [--peer-rounds N] [--seconds N] [--json FILE]
  *
- * Every figure is taken between two of the same processes with nothing attached; if those two
- * disagree, the host was busy, and it is taken again. "added" is the median of the differences. A
- * peer takes seconds to start, so it takes part in some of the rounds only. Ended by a signal, it
- * leaves no pins, cgroups or peers behind.
+ * Every figure is taken between two of the same processes with nothing attached. Where those two
+ * disagree, or are far from what they were at the host's quietest, somebody else had the host, and
+ * the figure does not count. It goes on until each row has N figures that do, and for --seconds at
+ * most: a row with too few of them is made of all it has, and says so. "added" is the median of the
+ * differences. A peer takes seconds to start, so it takes part in some of the rounds only. Ended by
+ * a signal, it leaves no pins, cgroups or peers behind.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +40,7 @@
 #define PERF_DATA "/tmp/oncpu-bench.perf"
 enum { MAX_ROUNDS = 101, CHUNKS = 151, CHUNK_TRIPS = 200, CHUNK_MARKS = 1000 };
 enum {
-	TRIES = 3,
+	ENOUGH = 3, /* undisturbed figures; fewer make no median */
 	DETACHES_MS = 10000,
 	SETTLES_MS = 100,
 	PEER_SETTLES_MS = 500,
@@ -168,8 +170,6 @@ static struct load ping_pong, marker;
 static double ask(const struct load *l, char what)
 {
 	double ns = 0;
-
-	pause_ms(SETTLES_MS); /* what was loaded or detached leaves work behind */
 
 	if (write(l->in, &what, 1) != 1 || read(l->out, &ns, sizeof(ns)) != sizeof(ns))
 		die("a load does not answer");
@@ -342,7 +342,7 @@ static struct found find_marks(struct kern_owner *owner)
 }
 
 /* `tracked`: the loads are an instance each; `where`: and where their wall time goes is watched. */
-static struct kern_owner *oncpu_up(bool tracked, bool with_marks, bool where)
+static struct kern_owner *oncpu_up(bool tracked, bool where)
 {
 	struct kern_pattern ours = { "bench", "/oncpu-bench-*" },
 			    nobody = { "none", "/oncpu-none" };
@@ -359,8 +359,7 @@ static struct kern_owner *oncpu_up(bool tracked, bool with_marks, bool where)
 	kern_unpin(PIN_DIR);
 	if (kern_owner_open(&config, &owner, &adopted) || kern_owner_adopt(owner))
 		die("cannot set up the kernel side");
-	if (with_marks)
-		find_marks(owner);
+	find_marks(owner);
 	return owner;
 }
 
@@ -467,269 +466,200 @@ static void peer_down(void)
 
 /* ---- rows ---- */
 
-enum kind { NOTHING, EMPTY, UNTRACKED, TRACKED, PEER };
+/* What is attached while a row is measured. */
+enum phase { NOTHING, EMPTY, UNTRACKED, TRACKED, UNTRACKED_WHERE, TRACKED_WHERE, PHASES, PEER };
+
+enum load_kind { SWITCHES, MARKS, LOADS };
+
+struct figure {
+	double before, ns, after; /* ns; with nothing attached, as the row says, nothing again */
+};
 
 struct row {
 	const char *name, *key;
-	enum kind kind;
+	enum phase phase;
 	enum marking marking;
-	bool where;
 	const char *program, *command; /* of a peer */
 	double target;		       /* of the ratio to the empty program, 0 = none */
-	double ns[MAX_ROUNDS], base[MAX_ROUNDS];
-	int n, disturbed;
+	struct figure figures[MAX_ROUNDS];
+	int n, failed;
 };
 
 static struct row switch_rows[] = {
 	{ .name = "nothing attached", .key = "nothing" },
-	{ .name = "empty program", .key = "empty", .kind = EMPTY },
+	{ .name = "empty program", .key = "empty", .phase = EMPTY },
 	{ .name = "oncpu, neither side tracked",
 	  .key = "oncpu_untracked",
-	  .kind = UNTRACKED,
+	  .phase = UNTRACKED,
 	  .target = 1.3 },
 	{ .name = "oncpu, both sides tracked",
 	  .key = "oncpu_tracked",
-	  .kind = TRACKED,
+	  .phase = TRACKED,
 	  .target = 1.8 },
-	{ .name = "  likewise, where = on",
-	  .key = "oncpu_tracked_where",
-	  .kind = TRACKED,
-	  .where = true },
 	{ .name = "  neither side, where = on",
 	  .key = "oncpu_untracked_where",
-	  .kind = UNTRACKED,
-	  .where = true },
+	  .phase = UNTRACKED_WHERE },
+	{ .name = "  both sides, where = on",
+	  .key = "oncpu_tracked_where",
+	  .phase = TRACKED_WHERE },
 	{ .name = "cpudist (libbpf-tools)",
 	  .key = "cpudist",
-	  .kind = PEER,
+	  .phase = PEER,
 	  .program = "cpudist",
 	  .command = "exec cpudist 600 1" },
 	{ .name = "runqlat (libbpf-tools)",
 	  .key = "runqlat",
-	  .kind = PEER,
+	  .phase = PEER,
 	  .program = "runqlat",
 	  .command = "exec runqlat 600 1" },
 	{ .name = "bpftrace, on-CPU sum by pid",
 	  .key = "bpftrace_sum",
-	  .kind = PEER,
+	  .phase = PEER,
 	  .program = "bpftrace",
 	  .command = "exec bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; "
 		     "if ($s) { @ns[args->prev_pid] = sum(nsecs - $s); } @start[cpu] = nsecs; }'" },
 	{ .name = "perf sched record",
 	  .key = "perf_sched_record",
-	  .kind = PEER,
+	  .phase = PEER,
 	  .program = "perf",
 	  .command = "exec perf sched record -o " PERF_DATA },
 	{ .name = "perf stat, all CPUs",
 	  .key = "perf_stat",
-	  .kind = PEER,
+	  .phase = PEER,
 	  .program = "perf",
 	  .command = "exec perf stat -a -e context-switches,task-clock" },
 };
 
 static struct row mark_rows[] = {
 	{ .name = "nobody listens", .key = "nothing", .marking = DONE },
-	{ .name = "empty program", .key = "empty", .kind = EMPTY, .marking = DONE },
+	{ .name = "empty program", .key = "empty", .phase = EMPTY, .marking = DONE },
 	{ .name = "oncpu, a boundary and its event",
 	  .key = "oncpu",
-	  .kind = TRACKED,
+	  .phase = TRACKED,
 	  .marking = DONE,
 	  .target = 1.6 },
 	{ .name = "  likewise, where = on",
 	  .key = "oncpu_where",
-	  .kind = TRACKED,
-	  .where = true,
+	  .phase = TRACKED_WHERE,
 	  .marking = DONE },
 	{ .name = "oncpu, with a 36-byte id",
 	  .key = "oncpu_id",
-	  .kind = TRACKED,
+	  .phase = TRACKED,
 	  .marking = WITH_ID },
 	{ .name = "oncpu, a thread runs elsewhere",
 	  .key = "oncpu_thread",
-	  .kind = TRACKED,
+	  .phase = TRACKED,
 	  .marking = BESIDE_A_THREAD },
 };
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
-static double measure_switch(const struct row *r)
-{
-	struct kern_owner *owner;
-	struct bpf_link *link;
-	double ns;
+static struct {
+	struct row *rows;
+	int count;
+	const struct load *load;
+	char ask;
+	double bases[2 * MAX_ROUNDS * (PHASES + 1)], quiet; /* ns with nothing attached */
+	int base_count;
+} loads[LOADS] = {
+	[SWITCHES] = { switch_rows, COUNT(switch_rows), &ping_pong, 's', { 0 }, 0, 0 },
+	[MARKS] = { mark_rows, COUNT(mark_rows), &marker, DONE, { 0 }, 0, 0 },
+};
 
-	switch (r->kind) {
-	case EMPTY:
-		link = bpf_program__attach(empty->progs.empty_switch);
-		if (!link)
-			die("the empty program");
-		ns = ask(&ping_pong, 's');
-		bpf_link__destroy(link);
+/* With nothing attached. The quietest so far is the tenth percentile: one may be low by luck. */
+static double measure_base(enum load_kind l)
+{
+	double ns = ask(loads[l].load, loads[l].ask), sorted[COUNT(loads[l].bases)];
+
+	if (loads[l].base_count == COUNT(loads[l].bases))
 		return ns;
-	case UNTRACKED:
-	case TRACKED:
-		owner = oncpu_up(r->kind == TRACKED, false, r->where);
-		ns = ask(&ping_pong, 's');
-		oncpu_down(&owner);
-		return ns;
-	case PEER:
-		ns = peer_up(r->command) ? ask(&ping_pong, 's') : -1;
-		peer_down();
-		return ns;
-	default:
-		return ask(&ping_pong, 's');
-	}
+	loads[l].bases[loads[l].base_count++] = ns;
+	memcpy(sorted, loads[l].bases, sizeof(sorted));
+	qsort(sorted, (size_t)loads[l].base_count, sizeof(*sorted), by_size);
+	loads[l].quiet = sorted[loads[l].base_count / 10];
+	return ns;
 }
 
-static double measure_mark(const struct row *r)
+static bool undisturbed(enum load_kind l, const struct figure *f)
 {
-	struct found f = find_marks(NULL);
-	struct kern_owner *owner;
-	struct bpf_link *link;
-	double ns;
+	double high = f->before > f->after ? f->before : f->after;
+	double low = f->before < f->after ? f->before : f->after;
 
-	switch (r->kind) {
-	case EMPTY:
-		link = bpf_program__attach_uprobe(empty->progs.empty_mark, false, -1,
-						  "/proc/self/exe", f.done);
-		if (!link)
-			die("the empty program at a mark");
-		ns = ask(&marker, (char)r->marking);
-		bpf_link__destroy(link);
-		return ns;
-	case TRACKED:
-		owner = oncpu_up(true, true, r->where);
-		ns = ask(&marker, (char)r->marking);
-		oncpu_down(&owner);
-		return ns;
-	default:
-		return ask(&marker, (char)r->marking);
-	}
+	return high < 1.03 * low && high < 1.05 * loads[l].quiet;
 }
 
-/* Was it quiet? The two bases agree, and no base has been lower by much. */
-static bool undisturbed(double before, double after)
+static int undisturbed_figures(enum load_kind l, const struct row *r)
 {
-	static double lowest;
-	double high = before > after ? before : after, low = before < after ? before : after;
-
-	if (!lowest || low < lowest)
-		lowest = low;
-	return high < 1.02 * low && high < 1.06 * lowest;
-}
-
-static void round_of_switches(struct row *r)
-{
-	double before, ns, after;
-	int tries = TRIES;
-
-	do {
-		before = ask(&ping_pong, 's');
-		ns = measure_switch(r);
-		after = ask(&ping_pong, 's');
-	} while (ns >= 0 && !undisturbed(before, after) && --tries > 0);
-	if (ns < 0) {
-		printf(" · %s did not start", r->key);
-		return;
-	}
-	r->disturbed += !tries;
-	r->base[r->n] = (before + after) / 2;
-	r->ns[r->n] = ns;
-	if (r->kind == NOTHING)
-		printf("  switch %.0f ns", ns);
-	else
-		printf(" · %s %+.0f%s", r->key, ns - r->base[r->n], tries ? "" : " (disturbed)");
-	r->n++;
-}
-
-static void round_of_marks(struct row *r)
-{
-	double ns = measure_mark(r);
-
-	r->base[r->n] = r->kind == NOTHING ? ns : mark_rows[0].ns[mark_rows[0].n - 1];
-	r->ns[r->n++] = ns;
-	if (r->kind == NOTHING)
-		printf("\n  mark %.1f ns", ns);
-	else
-		printf(" · %s %.0f", r->key, ns);
-}
-
-/* ---- figures ---- */
-
-static double added(const struct row *r)
-{
-	double v[MAX_ROUNDS];
+	int n = 0;
 
 	for (int i = 0; i < r->n; i++)
-		v[i] = r->ns[i] - r->base[i];
-	return median(v, r->n);
+		n += undisturbed(l, &r->figures[i]);
+	return n;
 }
 
-static void verdict(double ratio, double target)
+/* ---- a round ---- */
+
+struct attached {
+	struct kern_owner *owner;
+	struct bpf_link *links[2];
+};
+
+static void attach(enum phase phase, struct attached *a)
 {
-	if (target > 0)
-		printf("   target ≤ %.2f: %s", target, ratio <= target ? "met" : "MISSED");
-	printf("\n");
+	*a = (struct attached){ 0 };
+	if (phase >= UNTRACKED)
+		a->owner = oncpu_up(phase == TRACKED || phase == TRACKED_WHERE,
+				    phase >= UNTRACKED_WHERE);
+	if (phase == EMPTY) {
+		a->links[0] = bpf_program__attach(empty->progs.empty_switch);
+		a->links[1] = bpf_program__attach_uprobe(empty->progs.empty_mark, false, -1,
+							 "/proc/self/exe", find_marks(NULL).done);
+		if (!a->links[0] || !a->links[1])
+			die("the empty programs");
+	}
+	pause_ms(SETTLES_MS); /* what was loaded leaves work behind */
 }
 
-/* `whole`: the ratio is of the whole hits, not of what was added. */
-static void table(FILE *json, const char *title, const char *bench, const struct row *rows, int n,
-		  bool whole)
+static void detach(struct attached *a)
 {
-	double floor = whole ? median(rows[1].ns, rows[1].n) : added(&rows[1]);
+	bpf_link__destroy(a->links[0]);
+	bpf_link__destroy(a->links[1]);
+	if (a->owner)
+		oncpu_down(&a->owner);
+	pause_ms(SETTLES_MS);
+}
 
-	printf("\n%s\n%-34s %7s %10s %10s %9s\n", title, "", "rounds", "ns", "added ns", "÷ empty");
-	for (int i = 0; i < n; i++) {
-		const struct row *r = &rows[i];
-		double ns, ratio;
+static void keep(struct row *r, double before, double ns, double after)
+{
+	if (r->n < MAX_ROUNDS)
+		r->figures[r->n++] = (struct figure){ before, ns, after };
+}
 
-		if (!r->n) {
-			printf("%-34s skipped: %s\n", r->name,
-			       "not installed, or it attached nothing");
-			if (json)
-				fprintf(json,
-					"{\"bench\":\"%s\",\"row\":\"%s\",\"skipped\":true}\n",
-					bench, r->key);
-			continue;
+/* Each phase once, each one between two of nothing attached, which neighbours share. */
+static void one_round(void)
+{
+	double base[LOADS], after, ns[LOADS][COUNT(switch_rows)];
+	struct attached a;
+
+	for (int l = 0; l < LOADS; l++)
+		base[l] = measure_base(l);
+	for (enum phase p = NOTHING; p < PHASES; p++) {
+		attach(p, &a);
+		for (int l = 0; l < LOADS; l++)
+			for (int k = 0; k < loads[l].count; k++)
+				if (loads[l].rows[k].phase == p)
+					ns[l][k] = ask(loads[l].load,
+						       l == MARKS ? (char)mark_rows[k].marking
+								  : loads[l].ask);
+		detach(&a);
+		for (int l = 0; l < LOADS; l++) {
+			after = measure_base(l);
+			for (int k = 0; k < loads[l].count; k++)
+				if (loads[l].rows[k].phase == p)
+					keep(&loads[l].rows[k], base[l], ns[l][k], after);
+			base[l] = after;
 		}
-		ns = median(r->ns, r->n);
-		ratio = (whole ? ns : added(r)) / floor;
-		printf("%-34s %7d %10.1f %10.1f", r->name, r->n, ns, added(r));
-		if (i > 0)
-			printf(" %9.2f", ratio);
-		if (r->disturbed)
-			printf("   (%d of %d disturbed)", r->disturbed, r->n);
-		verdict(ratio, r->target);
-		if (json)
-			fprintf(json,
-				"{\"bench\":\"%s\",\"row\":\"%s\",\"rounds\":%d,\"ns\":%.1f,"
-				"\"added_ns\":%.1f,\"ratio_to_empty\":%.3f,\"target\":%.2f}\n",
-				bench, r->key, r->n, ns, added(r), i ? ratio : 0, r->target);
 	}
-}
-
-static void compare_with_peers(FILE *json)
-{
-	const struct row *best = NULL, *tracked = NULL;
-
-	for (int i = 0; i < COUNT(switch_rows); i++) {
-		const struct row *r = &switch_rows[i];
-
-		if (r->kind == TRACKED && !r->where)
-			tracked = r;
-		if (r->kind == PEER && r->n && (!best || added(r) < added(best)))
-			best = r;
-	}
-	if (!best || !tracked || !tracked->n)
-		return;
-	printf("both sides tracked ÷ the cheapest peer (%s): %.2f", best->name,
-	       added(tracked) / added(best));
-	verdict(added(tracked) / added(best), 1.0 / 3);
-	if (json)
-		fprintf(json,
-			"{\"bench\":\"switch\",\"row\":\"tracked_to_best_peer\",\"peer\":\"%s\","
-			"\"ratio\":%.3f,\"target\":0.333}\n",
-			best->key, added(tracked) / added(best));
 }
 
 static bool installed(const char *program)
@@ -746,29 +676,167 @@ static bool installed(const char *program)
 	return false;
 }
 
-static void run_rounds(int rounds, int peer_rounds, const char *only)
+static void one_peer(struct row *r)
 {
-	for (int i = 0; i < rounds; i++) {
-		/* the peers' rounds are spread over all of them */
-		bool with_peers = (i + 1) * peer_rounds / rounds > i * peer_rounds / rounds;
+	double before, ns = -1;
 
-		printf("round %d of %d\n", i + 1, rounds);
-		for (int k = 0; k < COUNT(switch_rows) && strcmp(only, "boundary"); k++) {
-			struct row *r = &switch_rows[k];
+	if (!installed(r->program))
+		return;
+	before = measure_base(SWITCHES);
+	if (peer_up(r->command))
+		ns = ask(&ping_pong, 's');
+	peer_down();
+	pause_ms(SETTLES_MS);
+	if (ns >= 0)
+		keep(r, before, ns, measure_base(SWITCHES));
+	else if (!r->failed++)
+		printf("  %s: ended, or attached nothing within %d s\n", r->key,
+		       PEER_STARTS_MS / 1000);
+}
 
-			if (r->kind != PEER || (with_peers && installed(r->program)))
-				round_of_switches(r);
+/* The fewest undisturbed figures that a row has: of ours, or of the peers. */
+static int fewest(bool of_peers)
+{
+	int least = MAX_ROUNDS;
+
+	for (int l = 0; l < LOADS; l++)
+		for (int k = 0; k < loads[l].count; k++) {
+			const struct row *r = &loads[l].rows[k];
+			int n = undisturbed_figures(l, r);
+
+			if (of_peers != (r->phase == PEER) || (of_peers && (r->failed || !r->n)))
+				continue;
+			least = n < least ? n : least;
 		}
-		for (int k = 0; k < COUNT(mark_rows) && strcmp(only, "switch"); k++)
-			round_of_marks(&mark_rows[k]);
-		printf("\n");
+	return least;
+}
+
+static void run(int rounds, int peer_rounds, int seconds)
+{
+	uint64_t begin = now_ns(), end = begin + (uint64_t)seconds * 1000000000u;
+	int ours = 0, peers = 0;
+
+	for (int i = 1; i < MAX_ROUNDS && now_ns() < end && (ours < rounds || peers < peer_rounds);
+	     i++) {
+		if (ours < rounds || i % 4)
+			one_round();
+		ours = fewest(false);
+		/* their rounds are spread over ours */
+		if (peers * rounds <= ours * peer_rounds && peers < peer_rounds) {
+			for (int k = 0; k < COUNT(switch_rows) && now_ns() < end; k++)
+				if (switch_rows[k].phase == PEER)
+					one_peer(&switch_rows[k]);
+			peers = fewest(true);
+		}
+		printf("round %d, %llu s: undisturbed %d of %d, peers %d of %d; a switch %.0f ns, "
+		       "a mark %.1f ns\n",
+		       i, (unsigned long long)(now_ns() - begin) / 1000000000u, ours, rounds,
+		       peers < MAX_ROUNDS ? peers : 0, peer_rounds, loads[SWITCHES].quiet,
+		       loads[MARKS].quiet);
 	}
+}
+
+/* ---- figures ---- */
+
+/* Median of the undisturbed ones; of all, where those are too few. */
+static double median_of(enum load_kind l, const struct row *r, bool added)
+{
+	bool all = undisturbed_figures(l, r) < ENOUGH;
+	double v[MAX_ROUNDS];
+	int n = 0;
+
+	for (int i = 0; i < r->n; i++) {
+		const struct figure *f = &r->figures[i];
+
+		if (all || undisturbed(l, f))
+			v[n++] = added ? f->ns - (f->before + f->after) / 2 : f->ns;
+	}
+	return median(v, n);
+}
+
+static void verdict(double ratio, double target)
+{
+	if (target > 0)
+		printf("   target ≤ %.2f: %s", target, ratio <= target ? "met" : "MISSED");
+	printf("\n");
+}
+
+static void say_skipped(FILE *json, const char *bench, const struct row *r)
+{
+	const char *why =
+		r->failed ? "it ended, or attached nothing" : "not installed, or no time left";
+
+	printf("%-34s skipped: %s\n", r->name, why);
+	if (json)
+		fprintf(json, "{\"bench\":\"%s\",\"row\":\"%s\",\"skipped\":\"%s\"}\n", bench,
+			r->key, why);
+}
+
+/* `whole`: the ratio is of the whole hits, not of what was added. */
+static void table(FILE *json, enum load_kind l, const char *title, const char *bench, bool whole)
+{
+	const struct row *rows = loads[l].rows;
+	double floor = median_of(l, &rows[1], !whole);
+
+	printf("\n%s\n%-34s %7s %10s %10s %9s\n", title, "", "figures", "ns", "added ns",
+	       "÷ empty");
+	for (int i = 0; i < loads[l].count; i++) {
+		const struct row *r = &rows[i];
+		int good = undisturbed_figures(l, r);
+		double ns, added, ratio;
+
+		if (!r->n) {
+			say_skipped(json, bench, r);
+			continue;
+		}
+		ns = median_of(l, r, false);
+		added = median_of(l, r, true);
+		ratio = (whole ? ns : added) / floor;
+		printf("%-34s %7d %10.1f %10.1f", r->name, good < ENOUGH ? r->n : good, ns, added);
+		if (i > 0)
+			printf(" %9.2f", ratio);
+		if (good < ENOUGH)
+			printf("   (disturbed)");
+		verdict(ratio, r->target);
+		if (json)
+			fprintf(json,
+				"{\"bench\":\"%s\",\"row\":\"%s\",\"figures\":%d,\"undisturbed\":%"
+				"d,"
+				"\"ns\":%.1f,\"added_ns\":%.1f,\"ratio_to_empty\":%.3f,"
+				"\"target\":%.2f}\n",
+				bench, r->key, r->n, good, ns, added, i ? ratio : 0, r->target);
+	}
+}
+
+static void compare_with_peers(FILE *json)
+{
+	const struct row *best = NULL, *tracked = NULL;
+	double ratio;
+
+	for (int i = 0; i < COUNT(switch_rows); i++) {
+		const struct row *r = &switch_rows[i];
+
+		if (r->phase == TRACKED)
+			tracked = r;
+		if (r->phase == PEER && r->n &&
+		    (!best || median_of(SWITCHES, r, true) < median_of(SWITCHES, best, true)))
+			best = r;
+	}
+	if (!best || !tracked || !tracked->n)
+		return;
+	ratio = median_of(SWITCHES, tracked, true) / median_of(SWITCHES, best, true);
+	printf("both sides tracked ÷ the cheapest peer (%s): %.2f", best->name, ratio);
+	verdict(ratio, 1.0 / 3);
+	if (json)
+		fprintf(json,
+			"{\"bench\":\"switch\",\"row\":\"tracked_to_best_peer\",\"peer\":\"%s\","
+			"\"ratio\":%.3f,\"target\":0.333}\n",
+			best->key, ratio);
 }
 
 int main(int argc, char **argv)
 {
-	int rounds = 15, peer_rounds = 5;
-	const char *only = "";
+	int rounds = 15, peer_rounds = 5, seconds = 150;
 	FILE *json = NULL;
 	char path[700];
 
@@ -777,14 +845,15 @@ int main(int argc, char **argv)
 			rounds = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--peer-rounds"))
 			peer_rounds = atoi(argv[i + 1]);
-		else if (!strcmp(argv[i], "--only"))
-			only = argv[i + 1];
+		else if (!strcmp(argv[i], "--seconds"))
+			seconds = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--json"))
 			json = fopen(argv[i + 1], "ae");
 	}
-	if (rounds < 1 || rounds > MAX_ROUNDS || peer_rounds < 0 || peer_rounds > rounds) {
+	if (rounds < 1 || rounds >= MAX_ROUNDS || peer_rounds < 0 || peer_rounds > rounds ||
+	    seconds < 1) {
 		fprintf(stderr, "cost: --rounds is 1 to %d, --peer-rounds no more than that\n",
-			MAX_ROUNDS);
+			MAX_ROUNDS - 1);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -803,15 +872,10 @@ int main(int argc, char **argv)
 		printf("Another agent is attached: its hooks make every figure here larger.\n");
 	ping_pong_up();
 	load_up(&marker, 'c', 0, mark_many, NULL);
-	run_rounds(rounds, peer_rounds, only);
-	if (switch_rows[1].n) {
-		table(json, "A context switch (÷ empty: of what is added)", "switch", switch_rows,
-		      COUNT(switch_rows), false);
-		compare_with_peers(json);
-	}
-	if (mark_rows[1].n)
-		table(json, "A boundary (÷ empty: of the whole hit)", "boundary", mark_rows,
-		      COUNT(mark_rows), true);
+	run(rounds, peer_rounds, seconds);
+	table(json, SWITCHES, "A context switch (÷ empty: of what is added)", "switch", false);
+	compare_with_peers(json);
+	table(json, MARKS, "A boundary (÷ empty: of the whole hit)", "boundary", true);
 	clean_up();
 	if (json)
 		fclose(json);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,33 +60,46 @@ static inline void fixture_view(struct fixture *f)
 	assert_int_equal(kern_view_open(fds, &f->view), 0);
 }
 
-static inline void fixture_up(struct fixture *f, bool hidden_check, bool where)
+/* Attaches to what is there: the pins of an earlier one, if any, are adopted. */
+static inline bool fixture_attach(struct fixture *f, struct kern_config config)
 {
 	static struct kern_pattern pattern = { "tested", "/oncpu-test-*" };
-	struct kern_config config = { .pin_dir = PIN_DIR,
-				      .patterns = &pattern,
-				      .pattern_count = 1,
-				      .max_instances = 64,
-				      .max_threads = 4096,
-				      .ring_bytes = 256u << 20,
-				      .hidden_check = hidden_check,
-				      .live_steal = true,
-				      .where = where };
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	void *user[2] = { NULL, &fd };
-	struct stat st;
 	bool adopted;
 
-	memset(f, 0, sizeof(*f));
-	kern_unpin(PIN_DIR);
+	config.pin_dir = PIN_DIR;
+	config.patterns = &pattern;
+	config.pattern_count = 1;
+	if (!config.max_instances)
+		config.max_instances = 64;
+	if (!config.max_threads)
+		config.max_threads = 4096;
+	if (!config.ring_bytes)
+		config.ring_bytes = 256u << 20;
 	if (kern_owner_open(&config, &f->owner, &adopted))
 		fail_msg("%s", kern_error());
-	assert_false(adopted);
 	assert_int_equal(kern_owner_adopt(f->owner), 0);
 	user[0] = f->owner;
 	assert_true(elf_marks(fd, attach_test_mark, user) > 0);
 	close(fd);
 	fixture_view(f);
+	return adopted;
+}
+
+static inline void fixture_detach(struct fixture *f)
+{
+	kern_view_close(&f->view);
+	kern_owner_close(&f->owner);
+}
+
+static inline void fixture_up(struct fixture *f, struct kern_config config)
+{
+	struct stat st;
+
+	memset(f, 0, sizeof(*f));
+	kern_unpin(PIN_DIR);
+	assert_false(fixture_attach(f, config));
 	assert_int_equal(kern_cgroup_root(f->root, sizeof(f->root)), 0);
 	snprintf(f->cgroup, sizeof(f->cgroup), "%s/" CGROUP, f->root);
 	rmdir(f->cgroup);
@@ -96,8 +111,7 @@ static inline void fixture_up(struct fixture *f, bool hidden_check, bool where)
 
 static inline void fixture_down(struct fixture *f)
 {
-	kern_view_close(&f->view);
-	kern_owner_close(&f->owner);
+	fixture_detach(f);
 	kern_unpin(PIN_DIR);
 	rmdir(f->cgroup);
 	free(f->events);
@@ -216,6 +230,49 @@ static inline uint64_t counter(struct fixture *f, const char *name)
 			return kern_view_counter(f->view, i);
 	fail_msg("no counter %s", name);
 	return 0;
+}
+
+#define DEFAULTS .hidden_check = true, .live_steal = true
+
+static inline bool can_run(void)
+{
+	return !geteuid() && !access("/sys/kernel/btf/vmlinux", R_OK);
+}
+
+static inline int up(void **state)
+{
+	static struct fixture f;
+
+	if (!can_run())
+		return 0;
+	fixture_up(&f, (struct kern_config){ DEFAULTS });
+	*state = &f;
+	return 0;
+}
+
+static inline int down(void **state)
+{
+	if (*state)
+		fixture_down(*state);
+	return 0;
+}
+
+static inline struct fixture *need(void **state)
+{
+	if (!can_run()) {
+		print_message("skipped: needs root and /sys/kernel/btf/vmlinux\n");
+		skip();
+	}
+	return *state;
+}
+
+static inline void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 /* The law: the total against the cgroup's own cpu.stat, which counts whole µs and, per CPU, a

@@ -13,43 +13,25 @@
 
 #define MS 1000000ll
 
-static bool watching = true;
-
-static int up(void **state)
+static int up_with(void **state, bool where)
 {
 	static struct fixture f;
 
-	if (geteuid() || access("/sys/kernel/btf/vmlinux", R_OK))
+	if (!can_run())
 		return 0;
-	fixture_up(&f, true, watching);
+	fixture_up(&f, (struct kern_config){ DEFAULTS, .where = where });
 	*state = &f;
 	return 0;
 }
 
+static int up_watched(void **state)
+{
+	return up_with(state, true);
+}
+
 static int up_unwatched(void **state)
 {
-	int error;
-
-	watching = false;
-	error = up(state);
-	watching = true;
-	return error;
-}
-
-static int down(void **state)
-{
-	if (*state)
-		fixture_down(*state);
-	return 0;
-}
-
-static struct fixture *need(void **state)
-{
-	if (geteuid() || access("/sys/kernel/btf/vmlinux", R_OK)) {
-		print_message("skipped: needs root and /sys/kernel/btf/vmlinux\n");
-		skip();
-	}
-	return *state;
+	return up_with(state, false);
 }
 
 /* ---- what every reading must hold ---- */
@@ -116,16 +98,6 @@ static void assert_near(int64_t value, int64_t want, int64_t whole)
 {
 	if (llabs(value - want) > MS + whole / 50)
 		fail_msg("%lld, not about %lld", (long long)value, (long long)want);
-}
-
-static void pin_to(int cpu)
-{
-	cpu_set_t s;
-
-	CPU_ZERO(&s);
-	CPU_SET(cpu, &s);
-	if (sched_setaffinity(0, sizeof(s), &s))
-		_exit(97);
 }
 
 /* ---- one thing at a time ---- */
@@ -652,15 +624,15 @@ static void test_begun_while_it_lives(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_spinning, up, down),
-		cmocka_unit_test_setup_teardown(test_sleeping, up, down),
-		cmocka_unit_test_setup_teardown(test_blocked, up, down),
-		cmocka_unit_test_setup_teardown(test_disk, up, down),
-		cmocka_unit_test_setup_teardown(test_beside_a_hog, up, down),
-		cmocka_unit_test_setup_teardown(test_quota, up, down),
-		cmocka_unit_test_setup_teardown(test_quota_two_threads, up, down),
-		cmocka_unit_test_setup_teardown(test_freezer, up, down),
-		cmocka_unit_test_setup_teardown(test_many_at_once, up, down),
+		cmocka_unit_test_setup_teardown(test_spinning, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_sleeping, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_blocked, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_disk, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_beside_a_hog, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_quota, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_quota_two_threads, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_freezer, up_watched, down),
+		cmocka_unit_test_setup_teardown(test_many_at_once, up_watched, down),
 		cmocka_unit_test_setup_teardown(test_begun_while_it_lives, up_unwatched, down),
 	};
 

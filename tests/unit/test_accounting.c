@@ -3,8 +3,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -72,36 +79,103 @@ static void test_glob_ends_on_the_longest_hostile_path(void **state)
 	assert_int_equal(w.result, 0); /* within the number of steps that the kernel side allows */
 }
 
-/* Trap 1: a reader that comes in at any store of the writer finds one whole copy. */
-static void test_latch_is_whole_at_each_step_of_the_writer(void **state)
+/* ---- trap 1: a reader that finds the writer in the middle ---- */
+
+typedef void publish_fn(struct oncpu_slot *slot, const struct oncpu_slot_copy *copy);
+
+static __attribute__((noinline)) void publish_latch(struct oncpu_slot *slot,
+						    const struct oncpu_slot_copy *copy)
 {
-	struct oncpu_slot slot = {};
-	struct oncpu_slot_copy old = { .base_ns = 1, .start_ns = 1, .instance = 1 };
-	struct oncpu_slot_copy new = { .base_ns = 2, .start_ns = 2, .instance = 2 };
+	slot_publish(slot, copy);
+}
+
+/* The trap left open: a plain sequence lock. While it is odd there is nothing to read. */
+static __attribute__((noinline)) void publish_lock(struct oncpu_slot *slot,
+						   const struct oncpu_slot_copy *copy)
+{
+	slot->seq++;
+	COMPILER_BARRIER();
+	slot->copy[0] = slot->copy[1] = *copy;
+	COMPILER_BARRIER();
+	slot->seq++;
+}
+
+static void fill(struct oncpu_slot_copy *copy, uint64_t value)
+{
+	uint64_t *words = (uint64_t *)copy;
+
+	for (size_t i = 0; i < sizeof(*copy) / sizeof(*words); i++)
+		words[i] = value;
+}
+
+static bool whole(const struct oncpu_slot_copy *copy)
+{
+	const uint64_t *words = (const uint64_t *)copy;
+
+	for (size_t i = 1; i < sizeof(*copy) / sizeof(*words); i++)
+		if (words[i] != words[0])
+			return false;
+	return words[0] == 1 || words[0] == 2;
+}
+
+static void writer(struct oncpu_slot *slot, publish_fn *publish)
+{
+	struct oncpu_slot_copy copy;
+
+	fill(&copy, 2);
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+	publish(slot, &copy);
+	raise(SIGSTOP);
+	_exit(0);
+}
+
+/* A writer that is stopped after each of its instructions, as a hypervisor can: at how many of them
+ * a reader that does not wait finds no whole copy. */
+static int torn_at(publish_fn *publish, int *ret_steps)
+{
+	struct oncpu_slot *slot =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int torn = 0, steps = 0, status;
+	struct oncpu_slot_copy old;
+	pid_t pid;
+
+	assert_ptr_not_equal(slot, MAP_FAILED);
+	fill(&old, 1);
+	slot_publish(slot, &old);
+	pid = fork();
+	if (!pid)
+		writer(slot, publish);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	do {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		steps++;
+		torn += !whole(slot_copy_at(slot, slot->seq));
+	} while (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+	assert_int_equal(slot_copy_at(slot, slot->seq)->base_ns, 2);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	munmap(slot, 4096);
+	*ret_steps = steps;
+	return torn;
+}
+
+static void test_trap_1_the_latch_is_whole_at_each_instruction_of_the_writer(void **state)
+{
+	int steps;
 
 	(void)state;
-	slot_publish(&slot, &old);
-	/* the writer's four steps, stopped after each */
-	for (int steps = 0; steps <= 4; steps++) {
-		struct oncpu_slot s = slot;
-		const struct oncpu_slot_copy *seen;
+	assert_int_equal(torn_at(publish_latch, &steps), 0);
+	assert_true(steps > 20);
+}
 
-		if (steps > 0)
-			s.seq++;
-		if (steps > 1)
-			s.copy[0] = new;
-		if (steps > 2)
-			s.seq++;
-		if (steps > 3)
-			s.copy[1] = new;
-		seen = &s.copy[s.seq & 1];
-		assert_int_equal(seen->base_ns, seen->start_ns);
-		assert_int_equal(seen->base_ns, seen->instance);
-		assert_int_equal(seen->base_ns, steps > 2 ? 2 : 1);
-	}
-	slot_publish(&slot, &new);
-	assert_memory_equal(&slot.copy[0], &slot.copy[1], sizeof(new));
-	assert_int_equal(slot.seq % 2, 0);
+static void test_trap_1_left_open_a_stopped_writer_hides_the_slot(void **state)
+{
+	int steps;
+
+	(void)state;
+	assert_true(torn_at(publish_lock, &steps) > 0);
 }
 
 static void test_clock_offset_is_the_least_of_two_windows(void **state)
@@ -123,8 +197,20 @@ static void test_clock_offset_is_the_least_of_two_windows(void **state)
 	assert_int_equal(slot_clock_offset(&slot), 700); /* and then no longer: drift is followed */
 }
 
-/* Trap 2: what the hypervisor took since the slice began is no running time. */
-static void test_live_steal_moves_the_offset(void **state)
+/* Trap 2: a slice of 30 ms, of which the hypervisor took 18.7. */
+static void test_trap_2_stolen_time_is_no_running_time(void **state)
+{
+	const oncpu_u64 begun = 5000000, now = begun + 30000000, stolen = 18700000;
+	const oncpu_s64 d = 1000, at_switch = d; /* nothing was stolen before */
+	oncpu_s64 live = offset_with_live_steal(at_switch, d, now - 1000, now - 1000 - stolen);
+
+	(void)state;
+	assert_int_equal(slice_ns(now, live, begun - d), 30000000 - stolen);
+	/* left open: the offset of the switch, as it was */
+	assert_int_equal(slice_ns(now, at_switch, begun - d), 30000000);
+}
+
+static void test_trap_2_live_steal_moves_the_offset(void **state)
 {
 	(void)state;
 	assert_int_equal(offset_with_live_steal(1000, 1000, 500, 500), 1000);
@@ -134,15 +220,111 @@ static void test_live_steal_moves_the_offset(void **state)
 	assert_int_equal(offset_with_live_steal(1000, 1000, 500, 600), 1000);
 }
 
-/* Trap 2 again: what was stolen since the clock's last update is booked by the next one, and never
+/* Trap 2: what was stolen since the clock's last update is booked by the next one, and never
  * more than the time between the two. */
-static void test_unbooked_steal_is_bounded_by_the_clock(void **state)
+static void test_trap_2_unbooked_steal_is_bounded_by_the_clock(void **state)
 {
 	(void)state;
 	assert_int_equal(steal_to_book(0, 10000, 1000, 5000), 0);
 	assert_int_equal(steal_to_book(700, 10000, 1000, 5000), 700);
 	assert_int_equal(steal_to_book(70000, 10000, 1000, 5000), 4000);
 	assert_int_equal(steal_to_book(700, 5500, 1000, 5000), 0); /* the clock is not behind */
+}
+
+static void test_an_id_is_cut_at_its_first_nul(void **state)
+{
+	(void)state;
+	for (size_t length = 0; length <= ONCPU_ID_LEN; length++) {
+		for (int rest = 0; rest < 256;
+		     rest += 5) { /* 0x80, 0xff and 1 after the NUL, too */
+			_Alignas(8) char text[ONCPU_ID_LEN], want[ONCPU_ID_LEN] = { 0 };
+
+			memset(text, rest, sizeof(text));
+			for (size_t i = 0; i < length; i++)
+				text[i] = want[i] = (char)(i * 37 % 255 + 1);
+			if (length < ONCPU_ID_LEN)
+				text[length] = 0;
+			assert_int_equal(cut_at_nul((void *)text), length);
+			assert_memory_equal(text, want, sizeof(text));
+		}
+	}
+}
+
+/* ---- trap 10: ktime is slewed, the scheduler's clock is not ---- */
+
+enum { SWITCH_EVERY_NS = 5000000, RUN_NS = 400000000 };
+
+/* ktime of the scheduler's clock, under a slew since 0. */
+static oncpu_u64 ktime_of(oncpu_u64 clock, int ppm)
+{
+	return clock + 7000 + (oncpu_u64)((oncpu_s64)(clock / 1000) * ppm / 1000);
+}
+
+/* Ten seconds of switches under a slew, then a slice of run_ns: by how much it is read wrong at its
+ * end, and how much of that the bound does not cover. */
+static void slewed(int ppm, oncpu_u64 begun, oncpu_u64 run_ns, oncpu_s64 *ret_error,
+		   oncpu_s64 *ret_beyond)
+{
+	oncpu_u64 clock = 10000000000u, now = ktime_of(begun + run_ns, ppm);
+	struct oncpu_slot slot = { 0 };
+	oncpu_s64 error;
+
+	for (; clock <= begun; clock += SWITCH_EVERY_NS)
+		slot_clock_sample(&slot, ktime_of(clock, ppm), clock);
+	error = (oncpu_s64)(now - begun - run_ns) - slot_clock_offset(&slot);
+	*ret_error = error;
+	*ret_beyond = (error < 0 ? -error : error) - (oncpu_s64)slot_clock_error(&slot, now);
+}
+
+static void test_trap_10_the_bound_covers_what_the_slew_moves(void **state)
+{
+	static const int slews[] = { -500, -100, -20, -1, 1, 20, 100, 500 };
+
+	(void)state;
+	for (size_t i = 0; i < 40 * sizeof(slews) / sizeof(slews[0]); i++) {
+		oncpu_u64 begun = 20000000000u + i % 20 * 50000000; /* anywhere in the window */
+		int ppm = slews[i / 40];
+		oncpu_s64 error, beyond;
+
+		slewed(ppm, begun, i / 20 % 2 ? RUN_NS : 0, &error, &beyond);
+		if (beyond > 0)
+			fail_msg("%d ppm: %ld ns, %ld beyond the bound", ppm, (long)error,
+				 (long)beyond);
+		/* left open, that is with no such bound, it is simply wrong */
+		if (ppm >= 20 && error < 5000)
+			fail_msg("%d ppm do nothing: %ld ns", ppm, (long)error);
+	}
+}
+
+static void test_trap_10_clocks_that_run_alike_cost_no_bound(void **state)
+{
+	oncpu_s64 error, beyond;
+
+	(void)state;
+	slewed(0, 20000000000u, RUN_NS, &error, &beyond);
+	assert_int_equal(error, 0);
+	assert_int_equal(beyond, 0);
+}
+
+static void test_trap_10_slew_is_by_the_window(void **state)
+{
+	(void)state;
+	assert_int_equal(clock_slew(1000, 2999, 1u << 29, 2000), 0); /* noise */
+	assert_int_equal(clock_slew(1000, 11000, 1u << 29, 2000), 10000);
+	assert_int_equal(clock_slew(11000, 1000, 1u << 29, 2000), 10000);
+	assert_int_equal(clock_slew(0, 10000, 4ull << 29, 2000), 2500); /* in 2 s */
+	assert_int_equal(clock_slew(0, INT64_MAX, 1, 2000), UINT32_MAX);
+}
+
+/* What a busy host does to the least of a window is not taken for a drift. */
+static void test_trap_10_a_late_hook_is_no_slew(void **state)
+{
+	struct oncpu_slot slot = { 0 };
+
+	(void)state;
+	for (oncpu_u64 i = 0, clock = 1000000000; i < 20000; i++, clock += SWITCH_EVERY_NS)
+		slot_clock_sample(&slot, clock + 7000 + i / 150 % 7 * 250, clock);
+	assert_int_equal(slot.d_slew, 0);
 }
 
 static void test_slice_is_never_negative(void **state)
@@ -153,7 +335,7 @@ static void test_slice_is_never_negative(void **state)
 	assert_int_equal(slice_ns(1000, -100, 500), 600);
 }
 
-static void test_switch_bound_is_the_age_of_the_clock_or_nothing(void **state)
+static void test_trap_3_a_switch_in_progress_is_bounded_by_the_clocks_age(void **state)
 {
 	(void)state;
 	assert_int_equal(switch_bound(10000, 0, 7000, 60000), 4000);
@@ -161,7 +343,7 @@ static void test_switch_bound_is_the_age_of_the_clock_or_nothing(void **state)
 	assert_int_equal(switch_bound(7000, 500, 7000, 60000), 1000); /* a clock that is ahead */
 }
 
-static void test_wakeup_bound_is_the_age_of_the_clock(void **state)
+static void test_trap_3_a_wake_up_is_bounded_by_the_clocks_age(void **state)
 {
 	(void)state;
 	assert_int_equal(wakeup_bound_ns(100000, 0, 7000), 94000);
@@ -173,13 +355,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_glob_matches_cgroup_paths),
 		cmocka_unit_test(test_glob_ends_on_the_longest_hostile_path),
-		cmocka_unit_test(test_latch_is_whole_at_each_step_of_the_writer),
+		cmocka_unit_test(test_trap_1_the_latch_is_whole_at_each_instruction_of_the_writer),
+		cmocka_unit_test(test_trap_1_left_open_a_stopped_writer_hides_the_slot),
 		cmocka_unit_test(test_clock_offset_is_the_least_of_two_windows),
-		cmocka_unit_test(test_live_steal_moves_the_offset),
-		cmocka_unit_test(test_unbooked_steal_is_bounded_by_the_clock),
+		cmocka_unit_test(test_trap_2_stolen_time_is_no_running_time),
+		cmocka_unit_test(test_trap_2_live_steal_moves_the_offset),
+		cmocka_unit_test(test_trap_2_unbooked_steal_is_bounded_by_the_clock),
+		cmocka_unit_test(test_trap_10_the_bound_covers_what_the_slew_moves),
+		cmocka_unit_test(test_trap_10_clocks_that_run_alike_cost_no_bound),
+		cmocka_unit_test(test_trap_10_slew_is_by_the_window),
+		cmocka_unit_test(test_trap_10_a_late_hook_is_no_slew),
+		cmocka_unit_test(test_an_id_is_cut_at_its_first_nul),
 		cmocka_unit_test(test_slice_is_never_negative),
-		cmocka_unit_test(test_switch_bound_is_the_age_of_the_clock_or_nothing),
-		cmocka_unit_test(test_wakeup_bound_is_the_age_of_the_clock),
+		cmocka_unit_test(test_trap_3_a_switch_in_progress_is_bounded_by_the_clocks_age),
+		cmocka_unit_test(test_trap_3_a_wake_up_is_bounded_by_the_clocks_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
