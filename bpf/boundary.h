@@ -270,12 +270,11 @@ struct said {
  */
 static __always_inline bool read_user_id(struct oncpu_event *e, const char *id)
 {
-	u64 words[WORDS_OF_ID];
+	u64 *words = (u64 *)e->id;
 	long got;
 
-	if (!bpf_probe_read_user(words, sizeof(words), id)) {
+	if (!bpf_probe_read_user(words, ONCPU_ID_LEN, id)) {
 		e->id_len = cut_at_nul(words);
-		__builtin_memcpy(e->id, words, sizeof(words));
 		return true;
 	}
 	got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);

@@ -143,7 +143,8 @@ struct oncpu_thread {
 	oncpu_u32 tgid;
 	oncpu_u32 cpu;	 /* where it was last switched in */
 	oncpu_u32 doing; /* bpf/integral.h */
-	oncpu_u32 symbol_left; /* generation that left a symbol's hit to the one that is in charge */
+	oncpu_u32
+		symbol_left; /* generation that left a symbol's hit to the one that is in charge */
 };
 
 /* What one CPU has charged to one instance slot; only that CPU writes it; only grows. */
@@ -252,7 +253,7 @@ struct oncpu_control {
 	oncpu_u32 adopt_tgid; /* iterator argument: the process tree to adopt, 0 = cgroups */
 	oncpu_u32 adopt_instance;
 	oncpu_u32 ring_bytes;
-	oncpu_u32 where; /* enum oncpu_where_watch */
+	oncpu_u32 where;	     /* enum oncpu_where_watch */
 	oncpu_u32 symbol_generation; /* of the programs at symbols, the one in charge */
 	oncpu_u32 reserved;
 	oncpu_u64 padding[6];
@@ -328,6 +329,8 @@ struct oncpu_call {
 #endif
 ONCPU_ASSERT(sizeof(struct oncpu_event) == 296, "oncpu_event is pinned ABI");
 ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == 120, "oncpu_event is pinned ABI");
+
+ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, id) % 8 == 0, "read in words");
 
 ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
