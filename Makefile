@@ -50,11 +50,27 @@ $(B)/obj/%.o: agent/%.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -c $< -o $@
 
-# data that is part of the program (.incbin, from the top of the repository)
+# data that is part of the program (.incbin, from the top of the repository, or what make gzipped)
 $(B)/obj/%.S.o: agent/%.S
 	$(Q)mkdir -p $(@D)
-	$(call say,AS,$@)$(CC) -c $< -o $@
+	$(call say,AS,$@)$(CC) -Iagent/$(*D) -Wa,-I$(B)/web -MMD -MP -c $< -o $@
 $(B)/obj/core/policies_embedded.S.o: agent/core/policies.json
+
+# the page: make's own part of it is gzip, and no more
+UPLOT := build/uplot/node_modules/uplot
+WEB   := $(patsubst dashboards/web/%,$(B)/web/%.gz,$(wildcard $(addprefix dashboards/web/*.,html css js svg))) \
+	$(addprefix $(B)/web/,uplot.js.gz uplot.css.gz uplot-license.txt.gz)
+$(B)/obj/api/assets.S.o: $(WEB)
+$(B)/web/uplot.js.gz: $(UPLOT)/dist/uPlot.iife.min.js
+$(B)/web/uplot.css.gz: $(UPLOT)/dist/uPlot.min.css
+$(B)/web/uplot-license.txt.gz: $(UPLOT)/LICENSE
+$(WEB): $(B)/web/%.gz:
+	$(Q)mkdir -p $(@D)
+	$(call say,GZIP,$@)gzip -9nc $< >$@
+$(filter-out $(B)/web/uplot%,$(WEB)): $(B)/web/%.gz: dashboards/web/%
+$(UPLOT)/dist/uPlot.iife.min.js $(UPLOT)/dist/uPlot.min.css $(UPLOT)/LICENSE &: $(wildcard dashboards/web/package*.json)
+	$(Q)rm -f build/uplot/fetched
+	$(call say,NPM,build/uplot)dashboards/web/fetch.sh build/uplot
 
 # the kernel side: one object, one skeleton
 $(B)/oncpu.bpf.o: bpf/oncpu.bpf.c $(wildcard bpf/*.h bpf/*.def include/oncpu/*.h)
@@ -143,7 +159,7 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 man-db mandoc groff libclang-rt-dev
+	libasan8 libubsan1 chromium prometheus man-db mandoc groff libclang-rt-dev
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
 		grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -157,9 +173,11 @@ define install
 endef
 deps:
 	$(call install,$(DEPS))
+	$(Q)dashboards/web/fetch.sh build/uplot
 test-deps:
 	$(call install,$(TEST_DEPS))
 	$(Q)tests/lambda/install.sh build/lambda
+	$(Q)tests/browser/install.sh build/browser
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 fmt:

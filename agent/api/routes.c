@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "api/internal.h"
+#include "api/page.h"
 #include "api/query.h"
 #include "base/cleanup.h"
 #include "base/json_writer.h"
@@ -436,6 +437,10 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/compare", on_get_compare },
 	{ "GET", "/v1/instances", on_get_instances },
 	{ "GET", "/v1/health", on_get_health },
+	{ "GET", "/v1/flags", on_get_flags },
+	{ "GET", "/", on_get_page },
+	{ "GET", "/web/*", on_get_asset },
+	{ "GET", "/favicon.ico", on_get_favicon },
 };
 
 const struct http_route *api_routes(size_t *ret_count)

@@ -12,6 +12,8 @@
 #define WINDOW_BITS (15 + 16) /* with gzip's frame */
 #define MEMORY_LEVEL 8
 #define OUT_BYTES (16u << 10)
+#define LEAST_GZIP_BYTES 18 /* its head and tail */
+#define MOST_UNPACKED_BYTES (16u << 20)
 
 struct gzip {
 	z_stream z;
@@ -93,6 +95,38 @@ int gzip_write(struct gzip *gzip, const void *data, size_t size,
 			err = put(user, gzip->out, sizeof(gzip->out) - z->avail_out);
 	} while (!err && (data ? z->avail_out == 0 : rc != Z_STREAM_END));
 	return err;
+}
+
+/* The last four bytes of a gzip are the length of what is in it. */
+static size_t unpacked_size(const unsigned char *gzip, size_t size)
+{
+	return (size_t)gzip[size - 4] | (size_t)gzip[size - 3] << 8 | (size_t)gzip[size - 2] << 16 |
+	       (size_t)gzip[size - 1] << 24;
+}
+
+void *gunzip_whole(const void *data, size_t size, size_t *ret_size)
+{
+	size_t room = size >= LEAST_GZIP_BYTES ? unpacked_size(data, size) : 0;
+	unsigned char *out = room && room <= MOST_UNPACKED_BYTES ? malloc(room) : NULL;
+	z_stream z = { 0 };
+	int rc;
+
+	if (!out || inflateInit2(&z, WINDOW_BITS) != Z_OK) {
+		free(out);
+		return NULL;
+	}
+	z.next_in = (unsigned char *)(uintptr_t)data;
+	z.avail_in = (unsigned)size;
+	z.next_out = out;
+	z.avail_out = (unsigned)room;
+	rc = inflate(&z, Z_FINISH);
+	inflateEnd(&z);
+	if (rc == Z_STREAM_END && z.total_out == room) {
+		*ret_size = room;
+		return out;
+	}
+	free(out);
+	return NULL;
 }
 
 void *gzip_whole(const void *data, size_t size, size_t *ret_size)

@@ -68,5 +68,7 @@ int gzip_write(struct gzip *gzip, const void *data, size_t size,
 	       int (*put)(void *user, const void *data, size_t size), void *user);
 /* All at once: malloc()ed, NULL when it gets no shorter. */
 void *gzip_whole(const void *data, size_t size, size_t *ret_size);
+/* What is in a whole gzip, to be free()d; NULL: it is none, or there is no memory. */
+void *gunzip_whole(const void *data, size_t size, size_t *ret_size);
 
 #endif

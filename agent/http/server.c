@@ -84,6 +84,29 @@ int http_reply(struct http_request *request, unsigned status, const char *conten
 	return response ? request_queue(request, status, response, content_type) : -ENOMEM;
 }
 
+int http_reply_gzipped(struct http_request *request, const char *content_type, const void *body,
+		       size_t size)
+{
+	struct MHD_Response *response;
+	size_t plain_size = 0;
+	void *plain;
+
+	if (http_takes_gzip(http_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING))) {
+		http_add_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+		response = MHD_create_response_from_buffer(size, (void *)(uintptr_t)body,
+							   MHD_RESPMEM_PERSISTENT);
+	} else {
+		plain = gunzip_whole(body, size, &plain_size);
+		if (!plain)
+			return -EIO;
+		response =
+			MHD_create_response_from_buffer(plain_size, plain, MHD_RESPMEM_MUST_FREE);
+		if (!response)
+			free(plain);
+	}
+	return response ? request_queue(request, MHD_HTTP_OK, response, content_type) : -ENOMEM;
+}
+
 int http_reply_problem(struct http_request *request, unsigned status, const char *detail, ...)
 {
 	char text[512], body[2048];

@@ -107,6 +107,11 @@ int http_add_header(struct http_request *request, const char *name, const char *
 /* `body` is copied; it goes gzipped to who takes that, if it is long. */
 int http_reply(struct http_request *request, unsigned status, const char *content_type,
 	       const void *body, size_t size);
+/* 200 with what was gzipped beforehand (a level 9 that nobody has to wait for). `body` is not
+ * copied: it lives as long as the program. It is unpacked for who does not take gzip. -EIO: it is
+ * no gzip. */
+int http_reply_gzipped(struct http_request *request, const char *content_type, const void *body,
+		       size_t size);
 int http_reply_problem(struct http_request *request, unsigned status, const char *detail, ...)
 	__attribute__((format(printf, 3, 4)));
 

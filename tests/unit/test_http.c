@@ -76,6 +76,26 @@ static int on_broken(void *user, struct http_request *request)
 	return http_reply_stream(request, "text/plain", produce_broken, on_destroy, NULL);
 }
 
+/* gzip of "packed beforehand" */
+static const unsigned char packed[] = { 0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03,
+					0x2b, 0x48, 0x4c, 0xce, 0x4e, 0x4d, 0x51, 0x48, 0x4a, 0x4d,
+					0xcb, 0x2f, 0x4a, 0xcd, 0x48, 0xcc, 0x4b, 0x01, 0x00, 0x99,
+					0x45, 0x42, 0xad, 0x11, 0x00, 0x00, 0x00 };
+
+static int on_packed(void *user, struct http_request *request)
+{
+	(void)user;
+	return http_reply_gzipped(request, "text/plain", packed, sizeof(packed));
+}
+
+static int on_torn(void *user, struct http_request *request)
+{
+	int err = http_reply_gzipped(request, "text/plain", packed, sizeof(packed) - 5);
+
+	(void)user;
+	return err == -EIO ? http_reply(request, 200, "text/plain", "refused", 7) : -ENOMEM;
+}
+
 static int produce_problem(void *user, struct http_stream *stream)
 {
 	(void)user;
@@ -179,6 +199,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/peer", on_peer },	   { "GET", "/live", on_live },
 	{ "GET", "/forbidden", on_hello }, { "GET", "/hello", on_hello },
 	{ "GET", "/long", on_long },	   { "GET", "/broken", on_broken },
+	{ "GET", "/packed", on_packed },   { "GET", "/torn", on_torn },
 };
 
 static int setup(void **state)
@@ -442,6 +463,22 @@ static void test_http_gzip(void **state)
 	       "\r\n\r\nhello "); /* too short to be worth it */
 }
 
+static void test_http_packed_beforehand(void **state)
+{
+	char text[1024], plain[64];
+	int fd = client();
+	size_t n = ask(fd, "GET /packed HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n", text,
+		       sizeof(text), 0);
+
+	(void)state;
+	close(fd);
+	assert_int_equal(unpack(text, n, plain, sizeof(plain)), 17);
+	assert_memory_equal(plain, "packed beforehand", 17);
+	expect("GET /packed HTTP/1.1\r\nAccept-Encoding: gzip;q=0\r\n" END, "HTTP/1.1 200",
+	       "\r\n\r\npacked beforehand");
+	expect("GET /torn HTTP/1.1\r\n" END, "HTTP/1.1 200", "\r\n\r\nrefused");
+}
+
 static void test_http_takes_gzip(void **state)
 {
 	static const char *const yes[] = { "gzip",
@@ -559,6 +596,7 @@ int main(void)
 		T(test_http_routes),
 		T(test_http_bodies),
 		T(test_http_gzip),
+		T(test_http_packed_beforehand),
 		T(test_http_takes_gzip),
 		T(test_http_live_hangup),
 		T(test_http_live_bounded),
