@@ -34,7 +34,6 @@ static int answer(struct http_request *request, const struct asset *asset)
 {
 	http_add_header(request, "Content-Security-Policy", POLICY);
 	http_add_header(request, "Referrer-Policy", "no-referrer");
-	http_add_header(request, "Cross-Origin-Opener-Policy", "same-origin");
 	http_add_header(request, "Cross-Origin-Resource-Policy", "same-origin");
 	return http_reply_gzipped(request, asset->type, asset->begin,
 				  (size_t)(asset->end - asset->begin));
