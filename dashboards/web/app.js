@@ -118,7 +118,8 @@ async function show() {
 	clearTimeout(current?.timer);
 	current?.destroy?.();
 	const mine = current = { abort: new AbortController(), at };
-	document.body.dataset.view = at.view;
+	const hash = location.hash;
+	$('main').setAttribute('aria-busy', 'true');
 	try {
 		const module = await views[at.view]();
 		if (current !== mine)
@@ -136,6 +137,10 @@ async function show() {
 	} catch (error) {
 		if (current === mine)
 			onFailure(error);
+	}
+	if (current === mine) {
+		$('main').setAttribute('aria-busy', 'false');
+		$('main').dataset.shown = hash;
 	}
 }
 

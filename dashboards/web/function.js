@@ -11,7 +11,7 @@ import { link, rangeMs, remember, sinceParameter } from './state.js';
 import { PARTS, basisWords, plural, wasteWords, whereOf } from './words.js';
 
 const MOST = 100000; /* invocations held here; older ones are in the sums, not in the charts */
-const FIELDS = 'record_id,id,start,status,cold_start,wall_ns,cpu_ns,cpu_error_bound_ns,where,billed,flags';
+const FIELDS = 'record_id,id,start,status,cold_start,wall_ns,cpu_ns,where,billed,flags';
 const PAGE = 50;
 
 /* A record as the charts want it, whole numbers still. */
@@ -34,7 +34,7 @@ function paidPanel(line, policy, title) {
 	const billed = policy?.billed_ns ?? null, scale = [line.wall_ns, line.cpu_ns, billed ?? 0].reduce((a, b) => (a > b ? a : b));
 	return [
 		h('div', { class: 'verdict' },
-			h('p', { class: 'verdict-number' }, ratio(billed, line.cpu_ns)),
+			h('p', { class: 'verdict-number', elementtiming: 'data' }, ratio(billed, line.cpu_ns)),
 			h('p', { class: 'verdict-words' }, 'billed for every second of CPU used', h('br'),
 				h('small', null, number(line.count, 'count'), ` ${plural(line.count, 'invocation')}`,
 					line.errors + line.timeouts + line.crashed ? h('span', { class: 'bad' }, `, ${line.errors + line.timeouts + line.crashed} failed`) : null))),
@@ -314,7 +314,7 @@ export async function show({ main, at, live, signal, state: say_, fail, go }) {
 	} };
 	const chart = timeChart(state), spread = distribution(state), table = invocationList(state, at);
 	const paid = h('section', { class: 'hero', 'aria-label': 'Used and billed' }), waste = h('div'), cold = h('div'), prices = h('div'), held = h('p', { class: 'readout' });
-	let line = null, known = [];
+	let line = null, known = [], loading = true;
 
 	async function loadSums() {
 		[line] = (await list(query('/v1/compare', { function: name, since, policy: known.length ? 'all' : null }), signal)).filter((l) => l.function === name);
@@ -328,7 +328,7 @@ export async function show({ main, at, live, signal, state: say_, fail, go }) {
 		replace(waste, wastePanel(line, policy));
 		replace(cold, coldPanel(line, state.rows));
 		replace(prices, pricePanel(line, known, at, go));
-		held.textContent = line.count > state.rows.length && state.rows.length >= MOST
+		held.textContent = loading ? `Loading: ${count(state.rows.length)} of ${count(Math.min(line.count, MOST))}` : line.count > state.rows.length && state.rows.length >= MOST
 			? `The charts show the newest ${count(state.rows.length)} of ${count(line.count)} invocations; the sums and prices, all of them.` : '';
 	}
 	function keep(records) {
@@ -373,12 +373,11 @@ export async function show({ main, at, live, signal, state: say_, fail, go }) {
 			h('div', { class: 'columns' }, panel('On-CPU and billed', 'spread', ...spread.nodes), panel('What was billed', 'waste', waste)),
 			panel('Under each platform', 'price', prices), panel('Cold starts and leftovers', 'cold', cold),
 			panel('Invocations', 'list', ...table.nodes));
-		let blocks = 0;
 		await lines(query('/v1/invocations', { function: name, since, last: MOST, fields: FIELDS }), (some) => {
 			keep(some);
-			if (blocks++ === 0)
-				draw();
+			draw(); /* what has come so far */
 		}, signal);
+		loading = false;
 		draw();
 	}
 	if (live)

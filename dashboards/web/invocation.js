@@ -103,7 +103,7 @@ export async function show({ main, at, signal, state }) {
 				h('span', { class: 'quiet' }, ` ${STATUS[record.status] ?? ''}`)),
 		}),
 		h('section', { class: 'hero', 'aria-label': 'Used and billed' },
-			h('div', { class: 'verdict' }, h('p', { class: 'verdict-number' }, ratio(billed, record.cpu_ns)), h('p', { class: 'verdict-words' }, 'billed for the CPU used')),
+			h('div', { class: 'verdict' }, h('p', { class: 'verdict-number', elementtiming: 'data' }, ratio(billed, record.cpu_ns)), h('p', { class: 'verdict-words' }, 'billed for the CPU used')),
 			comparison([
 				{ label: 'Wall', tone: 'wall', value: record.wall_ns, name: 'wall_ns' },
 				{ label: 'Billed', tone: 'billed', value: billed, name: 'billed_ns', note: `as ${visible(known.find((p) => p.name === at.as)?.title ?? at.as)}` },

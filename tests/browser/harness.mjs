@@ -89,3 +89,9 @@ export async function misprinted(page) {
 export async function overflow(page) {
 	return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
+
+/* Goes there and waits until that, and nothing of before, is shown. */
+export async function visit(page, base, hash) {
+	await page.goto(`${base}/${hash}`);
+	await page.waitForFunction((wanted) => document.querySelector('main').dataset.shown === wanted, new URL(`${base}/${hash}`).hash);
+}
