@@ -1,0 +1,4 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The torture in short; `make torture` is 200 kills and more.
+cd "$(dirname "$0")/../.." && exec tests/e2e/torture.py "${TORTURE_KILLS:-24}"
