@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "ledger/compare.h"
 #include "base/json_writer.h"
 
 struct function {
@@ -123,9 +124,9 @@ static int write_function(struct answer *answer, const struct ledger_sum *sum,
 	jw_object_open(&w);
 	jw_key_string(&w, "schema", "oncpu.function/1");
 	jw_key_string(&w, "function", function->name);
-	write_sum_members(&w, sum);
+	ledger_sum_json(&w, sum);
 	write_now(&w, function);
-	write_sum_billed(&w, sum);
+	ledger_sum_billed_json(&w, sum);
 	jw_object_close(&w);
 	return answer_line_end(answer, jw_end(&w));
 }

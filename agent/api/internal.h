@@ -73,15 +73,13 @@ char *answer_line_begin(struct answer *answer);
 int answer_line_end(struct answer *answer, int n);
 int answer_flush(struct answer *answer);
 
-/* A sum's members, but for its function; and what of it was billed. */
-void write_sum_members(struct json_writer *w, const struct ledger_sum *sum);
-void write_sum_billed(struct json_writer *w, const struct ledger_sum *sum);
-
 /* ---- the routes, by file ---- */
 int on_get_invocations(void *api, struct http_request *request); /* invocations.c */
 int on_get_invocation(void *api, struct http_request *request);
 int on_get_functions(void *api, struct http_request *request); /* functions.c */
 int on_get_events(void *api, struct http_request *request);    /* events.c */
+int on_get_compare(void *api, struct http_request *request);   /* bills.c */
+int on_get_policies(void *api, struct http_request *request);
 void live_wake(struct live *live);
 
 #endif

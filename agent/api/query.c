@@ -203,6 +203,15 @@ int api_query_set(struct api_query *query, const char *allowed, int64_t now_real
 		memcpy(query->function, value, length + 1);
 		return 0;
 	}
+	if (strcmp(name, "policy") == 0) {
+		size_t used = strlen(query->policies);
+
+		if (length == 0 || used + length + 2 > sizeof(query->policies))
+			return refuse(error, name, "is no list of names of policies, or too long");
+		snprintf(query->policies + used, sizeof(query->policies) - used, "%s%s",
+			 used ? "," : "", value);
+		return 0;
+	}
 	if (strcmp(name, "last") == 0)
 		return parse_uint64(value, 1, 1000000000, &query->last)
 			       ? refuse(error, name, "is no whole number from 1 to 1000000000")

@@ -21,6 +21,7 @@ struct api_query {
 	uint32_t statuses; /* 1 << enum oncpu_status, 0 = all */
 	uint64_t limit;	   /* a page of this many, newest first; 0 = no page */
 	struct ledger_place cursor;
+	char policies[1024];	 /* names with commas between, as asked for; "" = the default */
 	char fields[FIELDS_LEN]; /* as fields_pick() takes them, "" = all */
 };
 #define QUERY_PAGE_MOST 1000

@@ -65,68 +65,9 @@ static int on_instance(void *user, const struct instance_record *record)
 		    : -EPIPE;
 }
 
-void write_sum_members(struct json_writer *w, const struct ledger_sum *sum)
-{
-	jw_key_uint64(w, "count", sum->count);
-	jw_key_uint64(w, "cold_starts", sum->cold_starts);
-	jw_key_uint64(w, "errors", sum->errors);
-	jw_key_uint64(w, "timeouts", sum->timeouts);
-	jw_key_uint64(w, "crashed", sum->crashed);
-	jw_key_uint64(w, "flagged", sum->flagged);
-	jw_key_int64(w, "wall_ns", sum->wall_ns);
-	jw_key_int64(w, "cpu_ns", sum->cpu_ns);
-	jw_key_int64(w, "init_wall_ns", sum->init_wall_ns);
-	jw_key_int64(w, "init_cpu_ns", sum->init_cpu_ns);
-	jw_key_int64(w, "after_response_cpu_ns", sum->after_response_cpu_ns);
-	jw_key_int64(w, "between_cpu_ns", sum->between_cpu_ns);
-	jw_key_int64(w, "run_queue_ns", sum->run_queue_ns);
-	jw_key_int64(w, "max_error_bound_ns", sum->max_error_bound_ns);
-}
-
-void write_sum_billed(struct json_writer *w, const struct ledger_sum *sum)
-{
-	jw_key(w, "billed");
-	jw_object_open(w);
-	for (uint32_t i = 0; i < sum->billed_count && i < RECORD_MAX_BILLED; i++) {
-		jw_key(w, sum->billed[i].policy);
-		jw_object_open(w);
-		jw_key_uint64(w, "version", sum->billed[i].version);
-		jw_key_int64(w, "billed_ns", sum->billed[i].billed_ns);
-		jw_object_close(w);
-	}
-	jw_object_close(w);
-}
-
-static void write_sum(struct json_writer *w, const struct ledger_sum *sum)
-{
-	jw_object_open(w);
-	jw_key_string(w, "schema", "oncpu.sum/1");
-	jw_key_string(w, "function", sum->function);
-	write_sum_members(w, sum);
-	write_sum_billed(w, sum);
-	jw_object_close(w);
-}
-
-static int on_sum(void *user, const struct ledger_sum *sum)
-{
-	char *line = answer_line_begin(user);
-	struct json_writer w;
-
-	if (!line)
-		return -EPIPE;
-	jw_begin(&w, line, RECORD_JSON_MAX);
-	write_sum(&w, sum);
-	return answer_line_end(user, jw_end(&w));
-}
-
 static int read_instances(struct answer *answer, const struct ledger_query *query)
 {
 	return ledger_read_instances(answer->reader, query, on_instance, answer);
-}
-
-static int read_sums(struct answer *answer, const struct ledger_query *query)
-{
-	return ledger_read_sums(answer->reader, query, on_sum, answer);
 }
 
 /* To him who asked each time, to the log once for each new text. */
@@ -262,11 +203,6 @@ int answer_from_ledger(struct api *api, struct http_request *request, const char
 static int on_get_closed_instances(void *user, struct http_request *request)
 {
 	return answer_from_ledger(user, request, "function last since until", read_instances);
-}
-
-static int on_get_compare(void *user, struct http_request *request)
-{
-	return answer_from_ledger(user, request, "function since until", read_sums);
 }
 
 /* A list that grows with the open instances, whose number is bounded by the configuration. */
@@ -435,6 +371,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/events", on_get_events },
 	{ "GET", "/v1/closed-instances", on_get_closed_instances },
 	{ "GET", "/v1/compare", on_get_compare },
+	{ "GET", "/v1/policies", on_get_policies },
 	{ "GET", "/v1/instances", on_get_instances },
 	{ "GET", "/v1/health", on_get_health },
 	{ "GET", "/v1/flags", on_get_flags },

@@ -12,7 +12,9 @@
  *	GET /v1/events?function=                                records as they are stored, as
  *								Server-Sent Events (events.c)
  *	GET /v1/closed-instances?function=&last=&since=&until=  oncpu.instance/1, a line each
- *	GET /v1/compare?function=&since=&until=                 sums per function, a line each
+ *	GET /v1/compare?function=&since=&until=&policy=A,B      what each used, and what policies
+ *								bill for it, a line each
+ *	GET /v1/policies                                        the policies: one JSON object
  *	GET /v1/instances                                       open instances, a line each
  *	GET /v1/health                                          one JSON object
  *

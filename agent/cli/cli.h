@@ -35,7 +35,24 @@ int source_invocations(const struct place *place, const struct selection *s, lin
 		       void *user);
 int source_closed_instances(const struct place *place, const struct selection *s, line_fn visit,
 			    void *user);
-int source_sums(const struct place *place, const struct selection *s,
-		int (*visit)(void *user, const struct ledger_sum *sum), void *user);
+
+/* What policies bill, the lines of ledger/compare.h. With a file of policies of the caller's own
+ * the ledger is read here, after an agent that runs has stored what has happened. */
+struct pricing {
+	const char *policies; /* a file, or NULL */
+	const char *host;     /* the host's own policy in it, or NULL */
+	char names[1024];     /* of policies, with commas between; "" = the default */
+};
+/* Adds one --policy's names. -EINVAL: too many. */
+int pricing_add(struct pricing *pricing, const char *names);
+int source_compare(const struct place *place, const struct selection *s,
+		   const struct pricing *pricing, line_fn visit, void *user);
+/* The ledger's reader itself, brought up to date by the agent if one runs. 0, or -errno: it has
+ * been said. */
+int source_ledger(const struct place *place, const struct selection *s,
+		  struct ledger_reader **ret_reader, struct ledger_query *ret_query);
+void source_ledger_close(struct ledger_reader **reader); /* warns of damage that was met */
+/* The policies of a pricing; NULL after an error, which has been said. Free with policies_free. */
+struct policies *pricing_policies(const struct pricing *pricing);
 
 #endif

@@ -1,145 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* oncpu compare */
+/* oncpu compare: what each function used, and what policies bill for it. */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/json_writer.h"
 #include "cli/cli.h"
-#include "cli/format.h"
+#include "cli/comparison.h"
 
-struct comparison {
-	bool json;
-	struct table table;
-	struct ledger_sum total;
-	uint64_t functions;
+enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
+
+struct compare {
+	enum form form;
+	struct comparison_view view;
+	uint64_t lines;
 };
 
-static int64_t billed(const struct ledger_sum *s, const char *policy)
+static int on_line(void *user, const char *line, size_t length)
 {
-	for (uint32_t i = 0; i < s->billed_count; i++)
-		if (!strcmp(s->billed[i].policy, policy))
-			return s->billed[i].billed_ns;
+	struct compare *c = user;
+
+	c->lines++;
+	if (c->form == FORM_JSON)
+		return fwrite(line, 1, length, stdout) == length && putchar('\n') == '\n' ? 0
+											  : -EIO;
+	return comparison_add(&c->view, line, length);
+}
+
+static int show(struct compare *c, const struct selection *s)
+{
+	if (c->form == FORM_JSON)
+		return 0;
+	if (c->form == FORM_CSV)
+		return comparison_csv(&c->view, stdout);
+	if (c->lines)
+		return comparison_print(&c->view, stdout);
+	fprintf(stderr, "no invocations%s%s yet\n", s->function ? " of " : "",
+		s->function ? s->function : "");
 	return 0;
-}
-
-static void add_billed(struct ledger_sum *total, const struct ledger_sum *s)
-{
-	for (uint32_t i = 0; i < s->billed_count; i++) {
-		uint32_t at = 0;
-
-		while (at < total->billed_count &&
-		       strcmp(total->billed[at].policy, s->billed[i].policy))
-			at++;
-		if (at == RECORD_MAX_BILLED)
-			continue;
-		if (at == total->billed_count) {
-			total->billed[at] = s->billed[i];
-			total->billed_count++;
-		} else {
-			total->billed[at].billed_ns += s->billed[i].billed_ns;
-		}
-	}
-}
-
-static int print_json(const struct ledger_sum *s)
-{
-	char line[2048];
-	struct json_writer w;
-
-	jw_begin(&w, line, sizeof(line));
-	jw_object_open(&w);
-	jw_key_string(&w, "function", s->function);
-	jw_key_uint64(&w, "count", s->count);
-	jw_key_uint64(&w, "cold_starts", s->cold_starts);
-	jw_key_int64(&w, "wall_ns", s->wall_ns);
-	jw_key_int64(&w, "cpu_ns", s->cpu_ns);
-	jw_key_int64(&w, "init_cpu_ns", s->init_cpu_ns);
-	jw_key_int64(&w, "between_cpu_ns", s->between_cpu_ns);
-	jw_key(&w, "billed_ns");
-	jw_object_open(&w);
-	for (uint32_t i = 0; i < s->billed_count; i++)
-		jw_key_int64(&w, s->billed[i].policy, s->billed[i].billed_ns);
-	jw_object_close(&w);
-	jw_object_close(&w);
-	if (jw_end(&w) < 0 || puts(line) < 0)
-		return -1;
-	return 0;
-}
-
-static void fill_row(char (*cell)[CELL_MAX], const struct ledger_sum *s)
-{
-	format_text(s->function, 24, cell[0]);
-	snprintf(cell[1], CELL_MAX, "%" PRIu64, s->count);
-	snprintf(cell[2], CELL_MAX, "%" PRIu64, s->cold_starts);
-	format_ns(s->wall_ns, cell[3]);
-	format_ns(s->cpu_ns, cell[4]);
-	format_ns(billed(s, "aws-lambda-2018"), cell[5]);
-	format_ratio(billed(s, "aws-lambda-2018"), s->cpu_ns, cell[6]);
-	format_ns(billed(s, "aws-lambda"), cell[7]);
-	format_ratio(billed(s, "aws-lambda"), s->cpu_ns, cell[8]);
-	format_ns(billed(s, "on-cpu"), cell[9]);
-	snprintf(cell[10], CELL_MAX, "%" PRIu64, s->flagged);
-}
-
-static int on_sum(void *user, const struct ledger_sum *s)
-{
-	struct comparison *c = user;
-	char(*cell)[CELL_MAX];
-
-	c->functions++;
-	if (c->json)
-		return print_json(s);
-	cell = table_row(&c->table);
-	if (!cell)
-		return -1;
-	fill_row(cell, s);
-	c->total.count += s->count;
-	c->total.cold_starts += s->cold_starts;
-	c->total.wall_ns += s->wall_ns;
-	c->total.cpu_ns += s->cpu_ns;
-	c->total.init_cpu_ns += s->init_cpu_ns;
-	c->total.flagged += s->flagged;
-	add_billed(&c->total, s);
-	return 0;
-}
-
-static void print_table(struct comparison *c)
-{
-	char used[CELL_MAX], paid[CELL_MAX], ratio[CELL_MAX];
-	char(*cell)[CELL_MAX];
-
-	snprintf(c->total.function, sizeof(c->total.function), "total");
-	if (c->functions > 1 && (cell = table_row(&c->table)))
-		fill_row(cell, &c->total);
-	table_print(&c->table, stdout);
-	format_ns(c->total.cpu_ns, used);
-	format_ns(billed(&c->total, "aws-lambda"), paid);
-	format_ratio(billed(&c->total, "aws-lambda"), c->total.cpu_ns, ratio);
-	printf("\n%" PRIu64 " invocations used %s of CPU and would be billed %s on AWS Lambda "
-	       "today, cold starts' initialisation included: %s what they used.\n",
-	       c->total.count, used, paid, ratio);
 }
 
 static int command_compare(int argc, char **argv)
 {
-	struct comparison c = { .table = { .columns = 11,
-					   .titles = { "FUNCTION", "COUNT", "COLD", "WALL",
-						       "ON-CPU", "AWS 2018", "÷ ON-CPU",
-						       "AWS TODAY", "÷ ON-CPU", "ON-CPU BILL",
-						       "FLAGGED" },
-					   .right = { [1] = true,
-						      [2] = true,
-						      [3] = true,
-						      [4] = true,
-						      [5] = true,
-						      [6] = true,
-						      [7] = true,
-						      [8] = true,
-						      [9] = true,
-						      [10] = true } } };
-	struct selection s = {};
+	struct compare c = { .view = { .bars = isatty(STDOUT_FILENO) } };
+	struct pricing pricing = { 0 };
+	struct selection s = { 0 };
 	struct place place;
 	int o, error;
 
@@ -147,13 +55,28 @@ static int command_compare(int argc, char **argv)
 	while ((o = command_next(&compare_command, argc, argv)) != -1) {
 		switch (o) {
 		case 'j':
-			c.json = true;
+			c.form = FORM_JSON;
+			break;
+		case 'c':
+			c.form = FORM_CSV;
 			break;
 		case 'f':
 			s.function = optarg;
 			break;
 		case 't':
 			s.since = optarg;
+			break;
+		case 'P':
+			if (pricing_add(&pricing, optarg))
+				return command_fail("too many policies (--policy all shows every "
+						    "one)"),
+				       2;
+			break;
+		case 'F':
+			pricing.policies = optarg;
+			break;
+		case 'H':
+			pricing.host = optarg;
 			break;
 		case 's':
 			place.state_dir = optarg;
@@ -167,20 +90,23 @@ static int command_compare(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_fail("compare takes no argument (%s)", argv[optind]), 2;
-	error = source_sums(&place, &s, on_sum, &c);
-	if (!error && !c.json && c.functions)
-		print_table(&c);
-	else if (!error && !c.json)
-		fprintf(stderr, "no invocations%s%s yet\n", s.function ? " of " : "",
-			s.function ? s.function : "");
-	table_free(&c.table);
+	error = source_compare(&place, &s, &pricing, on_line, &c);
+	if (!error && show(&c, &s))
+		error = command_fail("cannot write the output");
+	comparison_free(&c.view);
 	return error ? 1 : 0;
 }
 
 static const struct command_option options[] = {
-	OPTION_JSON("one object a function, a line each"),
+	OPTION_JSON("one object a function, a line each, as GET /v1/compare"),
+	{ "csv", 'c', NULL, "a row a function and policy, in whole ns and 10⁻¹² currency units" },
 	{ "function", 'f', "NAME", "only this function" },
 	OPTION_SINCE,
+	{ "policy", 'P', "NAME",
+	  "what to compare, repeatable, or with commas; \"all\" (the host's own, aws-lambda, "
+	  "cloudflare-workers and on-cpu)" },
+	{ "policies", 'F', "FILE", "policies of your own, on top of the built-in ones" },
+	{ "host-policy", 'H', "NAME", "with --policies: the host's own (aws-lambda)" },
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,
 	OPTIONS_END,
@@ -190,5 +116,20 @@ const struct command compare_command = {
 	.summary = "what each function used, and what it would be billed",
 	.options = options,
 	.section = 1,
+	.description =
+		"A row a function and policy: what the policy bills, how many times the CPU time "
+		"that the function used that is, its price for a million invocations and for a "
+		"month "
+		"(730 hours) at the rate seen, and what of it bought no CPU time: waiting, init, "
+		"time "
+		"after the answer, time between, rounding, and memory that was never used. The "
+		"parts "
+		"add up to the whole. Functions with the most to save come first.\n"
+		"\n"
+		"The price is without free tiers and taxes. oncpu policies shows each policy's "
+		"rule "
+		"and prices with their dates and sources.",
+	.examples = " oncpu compare --since 1h --policy all\n"
+		    " oncpu compare --policies acme.json --policy acme,aws-lambda --csv",
 	.run = command_compare,
 };

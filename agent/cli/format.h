@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CELL_MAX = 160, COLUMNS_MAX = 12 };
+enum { CELL_MAX = 160, COLUMNS_MAX = 14 };
 
 /* "0", "950 ns", "12.30 µs", "4.560 ms", "1.234 s": four significant digits, of seconds three
  * decimals; rounded half away from zero. */

@@ -9,6 +9,8 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "core/record_json.h"
+#include "daemon/config.h"
+#include "ledger/compare.h"
 
 void place_defaults(struct place *place)
 {
@@ -118,7 +120,7 @@ static int forward_instance(void *user, const struct instance_record *record)
 static int from_agent(const struct place *place, const char *what, const struct selection *s,
 		      line_fn visit, void *user)
 {
-	char path[1024];
+	char path[3072];
 	int error;
 
 	snprintf(path, sizeof(path), "%s", what);
@@ -165,66 +167,84 @@ int source_closed_instances(const struct place *place, const struct selection *s
 	return error;
 }
 
-struct sums {
-	int (*visit)(void *user, const struct ledger_sum *sum);
-	void *user;
-};
+/* ---- what policies bill ---- */
 
-static int64_t number(const json_t *o, const char *name)
+int pricing_add(struct pricing *pricing, const char *names)
 {
-	return (int64_t)json_integer_value(json_object_get(o, name));
+	size_t used = strlen(pricing->names);
+	int n = snprintf(pricing->names + used, sizeof(pricing->names) - used, "%s%s",
+			 used ? "," : "", names);
+
+	return n < 0 || (size_t)n >= sizeof(pricing->names) - used ? -EINVAL : 0;
 }
 
-static int sum_of_line(void *user, const char *line, size_t length)
+struct policies *pricing_policies(const struct pricing *pricing)
 {
-	struct sums *s = user;
-	json_t *o = json_loadb(line, length, 0, NULL), *policy;
-	struct ledger_sum sum = {};
-	const char *name;
-	int error;
+	char error[CONFIG_ERROR_LEN] = "out of memory";
+	struct policies *set = NULL;
 
-	if (!o)
-		return -EPROTO;
-	snprintf(sum.function, sizeof(sum.function), "%s",
-		 json_string_value(json_object_get(o, "function")));
-	sum.count = (uint64_t)number(o, "count");
-	sum.cold_starts = (uint64_t)number(o, "cold_starts");
-	sum.errors = (uint64_t)number(o, "errors");
-	sum.timeouts = (uint64_t)number(o, "timeouts");
-	sum.crashed = (uint64_t)number(o, "crashed");
-	sum.flagged = (uint64_t)number(o, "flagged");
-	sum.wall_ns = number(o, "wall_ns");
-	sum.cpu_ns = number(o, "cpu_ns");
-	sum.init_wall_ns = number(o, "init_wall_ns");
-	sum.init_cpu_ns = number(o, "init_cpu_ns");
-	sum.between_cpu_ns = number(o, "between_cpu_ns");
-	sum.max_error_bound_ns = number(o, "max_error_bound_ns");
-	json_object_foreach(json_object_get(o, "billed"), name, policy)
-	{
-		if (sum.billed_count == RECORD_MAX_BILLED)
-			break;
-		snprintf(sum.billed[sum.billed_count].policy, sizeof(sum.billed[0].policy), "%s",
-			 name);
-		sum.billed[sum.billed_count++].billed_ns = number(policy, "billed_ns");
-	}
-	error = s->visit(s->user, &sum);
-	json_decref(o);
-	return error;
+	if (config_policies(pricing->policies, pricing->host, &set, error))
+		command_fail("%s", error);
+	return set;
 }
 
-int source_sums(const struct place *place, const struct selection *s,
-		int (*visit)(void *user, const struct ledger_sum *sum), void *user)
+static int skip_line(void *unused, const char *line, size_t length)
 {
-	struct sums sums = { visit, user };
+	(void)unused, (void)line, (void)length;
+	return 0;
+}
+
+int source_ledger(const struct place *place, const struct selection *s,
+		  struct ledger_reader **ret_reader, struct ledger_query *ret_query)
+{
+	/* any answer comes after the agent has stored what has happened */
+	int error = client_lines(place->socket, "/v1/health", skip_line, NULL);
+
+	if (error && error != -ECONNREFUSED)
+		fprintf(stderr,
+			"oncpu: warning: the agent at %s did not store the latest first: %s\n",
+			place->socket, strerror(-error));
+	return open_ledger(place, s, ret_reader, ret_query);
+}
+
+void source_ledger_close(struct ledger_reader **reader)
+{
+	close_ledger(reader);
+}
+
+static int compare_here(const struct place *place, const struct selection *s,
+			const struct pricing *pricing, line_fn visit, void *user)
+{
+	struct policies *set = pricing_policies(pricing);
 	struct ledger_reader *reader = NULL;
-	struct ledger_query q;
-	int error = from_agent(place, "/v1/compare", s, sum_of_line, &sums);
+	struct comparison c = { .set = set };
+	char cause[POLICY_ERROR_LEN];
+	struct timespec now;
+	int error = set ? 0 : -EINVAL;
 
-	if (error != -ECONNREFUSED)
-		return error;
-	error = open_ledger(place, s, &reader, &q);
-	if (!error && (error = ledger_read_sums(reader, &q, visit, user)))
+	if (!error && (error = compare_choose(set, pricing->names, &c.choice, cause)))
+		command_fail("%s", cause);
+	if (!error)
+		error = source_ledger(place, s, &reader, &c.query);
+	clock_gettime(CLOCK_REALTIME, &now);
+	c.now_realtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	if (!error && (error = ledger_compare(reader, &c, visit, user)) && error != -EIO)
 		command_fail("%s", ledger_error());
 	close_ledger(&reader);
+	policies_free(&set);
 	return error;
+}
+
+int source_compare(const struct place *place, const struct selection *s,
+		   const struct pricing *pricing, line_fn visit, void *user)
+{
+	char path[2048] = "/v1/compare";
+	int error;
+
+	if (pricing->policies || pricing->host)
+		return compare_here(place, s, pricing, visit, user);
+	if (pricing->names[0])
+		client_query(path, sizeof(path), "policy", pricing->names, strlen(pricing->names));
+	error = from_agent(place, path, s, visit, user);
+	return error == -ECONNREFUSED ? compare_here(place, s, pricing, visit, user) : error;
 }

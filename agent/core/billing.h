@@ -49,6 +49,11 @@ struct bill_key {
 	bool no_cpu;	    /* CPU time is not known: a line of a platform that does not tell */
 };
 
+#define BILL_KEY_UNKNOWN                                                                           \
+	{                                                                                          \
+		.memory_mb = -1, .used_mb = -1, .vcpu_milli = -1                                   \
+	}
+
 /* Peaks are kept up to the next MB below 128, 16 MB below 2,048, 128 MB beyond: so the number of
  * keys is bounded, whatever functions do. -1 stays. */
 int64_t bill_memory_class(int64_t bytes);

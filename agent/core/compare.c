@@ -88,6 +88,7 @@ void bill_group_add_close(struct bill_group *group, const struct policies *set,
 void bill_group_merge(struct bill_group *into, const struct bill_group *from, unsigned rules)
 {
 	into->count += from->count;
+	into->recomputed += from->recomputed;
 	if (from->first_ns < into->first_ns)
 		into->first_ns = from->first_ns;
 	if (from->last_ns > into->last_ns)

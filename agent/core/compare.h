@@ -48,9 +48,10 @@
 
 struct bill_group {
 	struct bill_key key;
-	uint64_t count;	  /* invocations; a group of closed instances has none */
-	int64_t first_ns; /* earliest start, realtime; INT64_MAX = none */
-	int64_t last_ns;  /* latest end; INT64_MIN = none */
+	uint64_t count;	     /* invocations; a group of closed instances has none */
+	int64_t first_ns;    /* earliest start, realtime; INT64_MAX = none */
+	int64_t last_ns;     /* latest end; INT64_MIN = none */
+	uint64_t recomputed; /* of them, summed from rows because the roll-up lacked a rule */
 	int64_t times[BILL_TIMES];
 	int64_t billed[POLICIES_MAX_RULES]; /* per rule of the set */
 };

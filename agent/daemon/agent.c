@@ -37,6 +37,7 @@ struct identity {
 /* What agent_run holds while both halves run. */
 struct held {
 	struct agent_config *config;
+	struct policies *policies;
 	struct identity identity;
 	int lock, listen, tcp, channel[2];
 	bool loopback; /* of tcp */
@@ -109,6 +110,17 @@ static int load_config(const struct agent_options *options, struct agent_config 
 		log_error("%s", error);
 	else
 		log_set_level(config->log_level);
+	return err;
+}
+
+/* By the half that may read any file; what is in it is bounded and checked. */
+static int load_policies(struct held *h)
+{
+	char error[CONFIG_ERROR_LEN] = "out of memory";
+	int err = config_policies(h->config->policies, h->config->policy, &h->policies, error);
+
+	if (err)
+		log_error("%s", error);
 	return err;
 }
 
@@ -309,6 +321,8 @@ static int prepare(const struct agent_options *options, struct held *h)
 		return -ENOMEM;
 	err = load_config(options, h->config);
 	if (!err)
+		err = load_policies(h);
+	if (!err)
 		err = check_cgroups(h->config);
 	if (!err)
 		err = find_identity(h->config, &h->identity);
@@ -334,12 +348,14 @@ static void release(struct held *h)
 	cleanup_fd(&h->tcp);
 	cleanup_fd(&h->channel[0]);
 	cleanup_fd(&h->channel[1]);
+	policies_free(&h->policies);
 	free(h->config);
 }
 
 static int run_worker(const struct agent_options *options, struct held *h, pid_t agent_pid)
 {
 	struct worker_options worker = { .config = h->config,
+					 .policies = h->policies,
 					 .socket = take_fd(&h->channel[1]),
 					 .listen_fd = take_fd(&h->listen),
 					 .tcp_fd = take_fd(&h->tcp),
@@ -472,6 +488,7 @@ int agent_run(const struct agent_options *options)
 	}
 	if (worker == 0) {
 		code = run_worker(options, &h, self);
+		policies_free(&h.policies);
 		free(h.config);
 		_exit(code);
 	}

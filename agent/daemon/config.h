@@ -13,6 +13,8 @@
  *	retention_age = 30d               ; 0 = for ever
  *	retention_bytes = 20GiB           ; 0 = no limit
  *	where = on                        ; watch where wall time goes; off
+ *	policies = /etc/oncpu/policies.json ; adds and replaces billing policies, by name
+ *	policy = aws-lambda               ; the host's own: whose bill each record keeps
  *
  *	[function "thumb"]
  *	cgroup = /faas/thumb-*            ; repeatable; '*' within one component, '?' one byte
@@ -34,6 +36,7 @@
 
 #include "base/log.h"
 #include "core/correlate.h"
+#include "core/policy.h"
 #include "kern/kern.h"
 
 #define CONFIG_PATH_LEN 256 /* bytes of a path, NUL included */
@@ -73,6 +76,8 @@ struct agent_config {
 	char token_file[CONFIG_PATH_LEN];   /* "" = none */
 	char pin_dir[CONFIG_PATH_LEN];
 	char user[CONFIG_USER_LEN];
+	char policies[CONFIG_PATH_LEN]; /* a file, "" = the presets alone */
+	char policy[POLICY_NAME_LEN];	/* "" = aws-lambda */
 	char host[RECORD_HOST_LEN];
 	enum log_level log_level;
 	uint32_t max_instances, max_threads, ring_bytes;
@@ -112,6 +117,10 @@ int config_facts(const struct agent_config *config, const char *function,
 void config_describe(void (*visit)(void *user, const char *section, const char *key,
 				   const char *value, const char *help),
 		     void *user);
+
+/* The policies that the configuration asks for. 0, or -errno with one line in error. */
+int config_policies(const char *path, const char *host_policy, struct policies **ret_policies,
+		    char error[CONFIG_ERROR_LEN]);
 
 /* Of a NULL-terminated list, the name nearest to `word`, or NULL when none is near. */
 const char *config_nearest(const char *word, const char *const *names);

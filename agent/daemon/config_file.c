@@ -246,6 +246,11 @@ static const struct key agent_keys[] = {
 		  "state_dir)" },
 	{ "user", set_text, AT(agent_config, user), .value = "NAME",
 	  .help = "whom the half that parses and serves runs as (oncpu, or nobody)" },
+	{ "policies", set_path, AT(agent_config, policies), .value = "FILE",
+	  .help = "billing policies, added to the built-in ones or replacing them by name; the "
+		  "form is that of /v1/policies (none)" },
+	{ "policy", set_text, AT(agent_config, policy), .value = "NAME",
+	  .help = "the host's own policy, whose bill is kept with each record (aws-lambda)" },
 	{ "host", set_text, AT(agent_config, host), .value = "NAME",
 	  .help = "the host's name in records (the host's own)" },
 	{ .name = "log_level",

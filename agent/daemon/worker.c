@@ -238,7 +238,9 @@ static int open_pipeline(struct worker *w)
 	struct pipeline_config pipeline = {
 		.ledger = { .directory = config->state_dir,
 			    .retain_seconds = config->retention_seconds,
-			    .retain_bytes = config->retention_bytes },
+			    .retain_bytes = config->retention_bytes,
+			    .policies = w->options->policies },
+		.policies = w->options->policies,
 		.facts = on_facts,
 		.facts_user = (void *)config,
 		.on_invocation = on_stored_invocation,
@@ -301,6 +303,7 @@ static int open_door(struct worker *w, int door, int fd)
 static int open_http(struct worker *w)
 {
 	struct api_config api = { .ledger_directory = w->config->state_dir,
+				  .policies = w->options->policies,
 				  .user = w,
 				  .sync = on_sync,
 				  .each_instance = on_each_instance,

@@ -12,7 +12,8 @@
 #include "daemon/config.h"
 
 struct worker_options {
-	const struct agent_config *config; /* borrowed */
+	const struct agent_config *config;
+	const struct policies *policies; /* of the configuration */ /* borrowed */
 	int socket;    /* to the attacher; owned from here on, like the next one */
 	int listen_fd; /* of the API */
 	int tcp_fd;    /* likewise, -1 = none; reached from this host only? */

@@ -53,7 +53,7 @@ int database_exec(sqlite3 *db, const char *sql);
 void database_seal(sqlite3 **db);
 
 /* ---- schema.c ---- */
-#define LEDGER_SCHEMA_VERSION 2
+#define LEDGER_SCHEMA_VERSION 3
 struct schema_step {
 	const char *sql; /* takes version i to i + 1 */
 };
@@ -192,6 +192,9 @@ enum statement {
 	ST_META,
 	ST_ROLLUP,
 	ST_ROLLUP_BILLED,
+	ST_BILLS,
+	ST_RULE_SET_ADD,
+	ST_RULE_SET_FIND,
 	ST_COUNT
 };
 
@@ -223,6 +226,7 @@ struct ledger {
 
 	struct names *names;
 	struct rollup *rollup;
+	struct bills *bills; /* bills.h */
 };
 
 /* Closes the segment being written, if any, and begins that of `hour`. After a failure

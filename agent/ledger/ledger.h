@@ -15,14 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/compare.h"
 #include "core/record.h"
 
 struct ledger; /* writer */
 
 struct ledger_config {
 	const char *directory;
-	uint64_t retain_seconds; /* 0 = for ever */
-	uint64_t retain_bytes;	 /* 0 = no limit */
+	uint64_t retain_seconds;	 /* 0 = for ever */
+	uint64_t retain_bytes;		 /* 0 = no limit */
+	const struct policies *policies; /* whose rules are rolled up; borrowed, NULL = presets */
 };
 
 /* Message of the last error with cause and cure, for one log line; never NULL. Thread-local. */
@@ -156,5 +158,17 @@ struct ledger_sum {
 typedef int (*ledger_sum_fn)(void *user, const struct ledger_sum *sum);
 int ledger_read_sums(struct ledger_reader *r, const struct ledger_query *query, ledger_sum_fn visit,
 		     void *user);
+
+/*
+ * And what policies bill: per function and stretch of bucket_minutes (0 = all in one; the sums are
+ * those of the function) groups of invocations, summed under the rules that the chosen policies
+ * rest on. Functions by name, stretches by time. A group with no invocations is the share of
+ * instances that ended.
+ */
+typedef int (*ledger_bill_fn)(void *user, const struct ledger_sum *sum, int64_t bucket,
+			      const struct bill_group *groups, size_t count);
+int ledger_read_bills(struct ledger_reader *r, const struct ledger_query *query,
+		      const struct policies *set, const struct compare_choice *choice,
+		      int64_t bucket_minutes, ledger_bill_fn visit, void *user);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "ledger/bills.h"
 #include "ledger/internal.h"
 
 static const char *const statement_sql[ST_COUNT] = {
@@ -32,6 +33,8 @@ static const char *const statement_sql[ST_COUNT] = {
 		    "pins,committed_realtime_ns,floor_boot_id,floor_invocation,floor_instance) "
 		    "VALUES(1,?1,?2,?3,?4,?5,?6,?7,?8)",
 	[ST_ROLLUP_BILLED] = ROLLUP_BILLED_SQL,
+	[ST_RULE_SET_ADD] = BILLS_ADD_SET_SQL,
+	[ST_RULE_SET_FIND] = BILLS_FIND_SET_SQL,
 };
 
 static int statement_text(enum statement which, char *buffer, size_t size)
@@ -43,6 +46,8 @@ static int statement_text(enum statement which, char *buffer, size_t size)
 		return rows_insert_instance_sql(buffer, size);
 	case ST_ROLLUP:
 		return rollup_upsert_sql(buffer, size);
+	case ST_BILLS:
+		return bills_upsert_sql(buffer, size);
 	default:
 		return snprintf(buffer, size, "%s", statement_sql[which]) < (int)size ? 0 : -ENOSPC;
 	}
@@ -50,7 +55,7 @@ static int statement_text(enum statement which, char *buffer, size_t size)
 
 static int prepare_all(struct ledger *l)
 {
-	char sql[4096];
+	char sql[6144];
 	int r = 0;
 
 	for (int i = 0; i < ST_COUNT && r == 0; i++) {
@@ -69,6 +74,7 @@ static void finalize_all(struct ledger *l)
 	}
 	names_clear(l->names);
 	rollup_clear(l->rollup);
+	bills_clear(l->bills);
 }
 
 /* ---- opening ---- */
@@ -226,7 +232,8 @@ int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, 
 	l->retain_seconds = config->retain_seconds;
 	l->retain_bytes = config->retain_bytes;
 	l->directory = strdup(config->directory);
-	if (!l->directory || names_new(&l->names) < 0 || rollup_new(&l->rollup) < 0)
+	if (!l->directory || names_new(&l->names) < 0 || rollup_new(&l->rollup) < 0 ||
+	    bills_new(config->policies ? config->policies : policies_embedded(), &l->bills) < 0)
 		r = ledger_fail(-ENOMEM, "ledger: out of memory");
 	else
 		r = take_lock(l->directory, &l->lock_fd);
@@ -252,11 +259,12 @@ void ledger_close(struct ledger **ledger)
 	if (!l)
 		return;
 	ledger_rollback(l);
-	if (l->names && l->rollup)
+	if (l->names && l->rollup && l->bills)
 		finalize_all(l);
 	sqlite3_close(l->db);
 	names_free(&l->names);
 	rollup_free(&l->rollup);
+	bills_free(&l->bills);
 	free(l->directory);
 	cleanup_fd(&l->lock_fd);
 	free(l);

@@ -19,6 +19,12 @@
  * rollup		per minute (of the end, minutes since the epoch) and function: counts and
  *			sums of all its rows in invocations, and the lowest and highest record_key
  * rollup_billed	and the sum of billed_ns per policy
+ * rule_sets		the rules that an agent rolled up under, a line each (bill_rule_text of
+ *			agent/core/policy.h): line i is billed<i>_ns of its rows in bills
+ * bills		since version 3, per minute, function, rule set, memory configured and
+ *observed (in classes, MB) and vCPUs (thousandths), -1 = unknown: counts and sums of the rows in
+ *invocations (enum bill_time of agent/core/billing.h), and of what each rule bills for them; what
+ *ended instances add, in rows of -1, -1, -1
  * state		open instances, one blob each (agent/core's own format)
  * meta			one row; what the last transaction left. A segment without it never had its
  *			first, full transaction: the segment before it is the one to restore from.
@@ -30,6 +36,15 @@
 
 #include "ledger/internal.h"
 
+#define RULE(i) "billed" #i "_ns INTEGER NOT NULL"
+#define RULES8_0                                                                                   \
+	RULE(0) "," RULE(1) "," RULE(2) "," RULE(3) "," RULE(4) "," RULE(5) "," RULE(6) "," RULE(7)
+#define RULES8_1                                                                                   \
+	RULE(8)                                                                                    \
+	"," RULE(9) "," RULE(10) "," RULE(11) "," RULE(12) "," RULE(13) "," RULE(14) "," RULE(15)
+#define RULES8_2                                                                                   \
+	RULE(16)                                                                                   \
+	"," RULE(17) "," RULE(18) "," RULE(19) "," RULE(20) "," RULE(21) "," RULE(22) "," RULE(23)
 #define BILLED(i) "billed" #i "_policy INTEGER,billed" #i "_ns INTEGER"
 
 const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
@@ -119,6 +134,17 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 	  "ALTER TABLE instances ADD COLUMN audit_mismatches INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE instances ADD COLUMN audit_difference_ns INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE instances ADD COLUMN audit_worst_ns INTEGER NOT NULL DEFAULT 0;" },
+	{ "CREATE TABLE rule_sets(set_key INTEGER PRIMARY KEY,rules TEXT NOT NULL UNIQUE);"
+	  "CREATE TABLE bills(minute INTEGER NOT NULL,function INTEGER NOT NULL,"
+	  "rule_set INTEGER NOT NULL,memory_mb INTEGER NOT NULL,used_mb INTEGER NOT NULL,"
+	  "vcpu_milli INTEGER NOT NULL,count INTEGER NOT NULL,first_ns INTEGER NOT NULL,"
+	  "last_ns INTEGER NOT NULL,awake_ns INTEGER NOT NULL,cpu_ns INTEGER NOT NULL,"
+	  "init_wall_ns INTEGER NOT NULL,init_cpu_ns INTEGER NOT NULL,"
+	  "restore_ns INTEGER NOT NULL,after_response_wall_ns INTEGER NOT NULL,"
+	  "after_response_cpu_ns INTEGER NOT NULL,between_wall_ns INTEGER NOT NULL,"
+	  "between_cpu_ns INTEGER NOT NULL,freeze_wall_ns INTEGER NOT NULL,"
+	  "last_wall_ns INTEGER NOT NULL," RULES8_0 "," RULES8_1 "," RULES8_2 ","
+	  "PRIMARY KEY(minute,function,rule_set,memory_mb,used_mb,vcpu_milli)) WITHOUT ROWID;" },
 };
 
 int schema_version(sqlite3 *db, int *ret_version)

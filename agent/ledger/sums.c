@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sums per function. Whole minutes come from the roll-up, the rest of a range from its rows; a
- * query by id or for the last N is summed from rows alone. Functions are visited by name.
+ * Sums per function, and what policies bill for them. Whole minutes come from the roll-ups, the
+ * rest of a range from its rows; a query by id or for the last N is summed from rows alone.
+ * Functions are visited by name. Both kinds of sums are read in one transaction of a segment: they
+ * are of the same records.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,10 +11,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ledger/bills.h"
 #include "ledger/internal.h"
 
 struct sum_entry {
 	char function[ONCPU_NAME_LEN];
+	uint32_t number; /* of the function in the table of bills */
 	int64_t values[TALLY_COLUMNS];
 	struct record_billed billed[RECORD_MAX_BILLED];
 	uint32_t billed_count;
@@ -23,6 +27,9 @@ struct sums {
 	size_t count, room;
 	uint32_t *slots; /* hash by function: index + 1 into entries, 0 = free */
 	size_t slot_count;
+
+	struct bill_table *bills; /* NULL = sums alone */
+	bool needed[POLICIES_MAX_RULES];
 };
 
 static void sums_free(struct sums *sums)
@@ -81,6 +88,7 @@ static int find(struct sums *sums, const char *function, struct sum_entry **ret_
 
 		memset(entry, 0, sizeof(*entry));
 		snprintf(entry->function, sizeof(entry->function), "%s", function);
+		entry->number = (uint32_t)sums->count - 1;
 		sums->slots[slot] = (uint32_t)sums->count;
 	}
 	*ret_entry = &sums->entries[sums->slots[slot] - 1];
@@ -111,11 +119,33 @@ static void add_billed(struct sum_entry *entry, const char *policy, uint32_t ver
 		into->billed_ns = tally_add(into->billed_ns, billed_ns);
 }
 
+static int number_of(void *user, const char *function, uint32_t *ret_number)
+{
+	struct sum_entry *entry;
+	int r = find(user, function, &entry);
+
+	if (r == 0)
+		*ret_number = entry->number;
+	return r;
+}
+
+static int add_instance(void *user, const struct instance_record *record)
+{
+	struct sums *sums = user;
+	struct sum_entry *entry;
+	int r = find(sums, record->function, &entry);
+
+	if (r == 0)
+		r = bill_table_add_close(sums->bills, entry->number, record);
+	return r;
+}
+
 static int add_record(void *user, const struct invocation_record *record)
 {
+	struct sums *sums = user;
 	int64_t values[TALLY_COLUMNS];
 	struct sum_entry *entry;
-	int r = find(user, record->function, &entry);
+	int r = find(sums, record->function, &entry);
 
 	if (r < 0)
 		return r;
@@ -124,7 +154,7 @@ static int add_record(void *user, const struct invocation_record *record)
 	for (uint32_t i = 0; i < record->billed_count; i++)
 		add_billed(entry, record->billed[i].policy, record->billed[i].version,
 			   record->billed[i].billed_ns);
-	return 0;
+	return sums->bills ? bill_table_add_record(sums->bills, entry->number, record) : 0;
 }
 
 static int sums_statement(struct sums *sums, sqlite3_stmt *st)
@@ -191,7 +221,7 @@ static int run_range(sqlite3 *db, const char *select, int64_t from, int64_t to, 
 
 #define FUNCTION_NAME "(SELECT text FROM texts WHERE text_key=r.function)"
 
-/* Both tables in one snapshot. */
+/* All tables in one snapshot. */
 static int sum_segment(sqlite3 *db, const char *function, int64_t from, int64_t to,
 		       struct sums *sums)
 {
@@ -217,6 +247,9 @@ static int sum_segment(sqlite3 *db, const char *function, int64_t from, int64_t 
 			      ",p.name,p.version,billed_ns FROM rollup_billed AS r "
 			      "CROSS JOIN policies AS p ON p.policy_key=r.policy",
 			      from, to, key, billed_statement, sums);
+	if (r == 0 && sums->bills)
+		r = bills_read_segment(db, key, from, to, sums->needed, sums->bills, number_of,
+				       sums);
 	return r;
 }
 
@@ -247,9 +280,15 @@ static int sum_rows(struct ledger_reader *reader, const struct ledger_query *que
 {
 	struct ledger_query part = *query;
 
+	int r;
+
 	part.since_realtime_ns = since;
 	part.until_realtime_ns = until;
-	return ledger_read_invocations(reader, &part, add_record, sums);
+	r = ledger_read_invocations(reader, &part, add_record, sums);
+	/* instances that ended: not for a choice of invocations */
+	if (r == 0 && sums->bills && !part.id && !part.last)
+		r = ledger_read_instances(reader, &part, add_instance, sums);
+	return r;
 }
 
 /* [since, until) = rows up to the first whole minute, whole minutes, rows after the last one. */
@@ -320,5 +359,59 @@ int ledger_read_sums(struct ledger_reader *r, const struct ledger_query *query, 
 		fill_sum(&sums.entries[i], &sum);
 		result = visit(user, &sum);
 	}
+	return result;
+}
+
+static int visit_bills(const struct sums *sums, const struct sum_entry *entry, const size_t *begins,
+		       ledger_bill_fn visit, void *user)
+{
+	const struct bill_table *t = sums->bills;
+	struct ledger_sum sum;
+	int result = 0;
+
+	fill_sum(entry, &sum);
+	for (size_t at = begins[entry->number]; result == 0 && at < t->count;) {
+		size_t run = bill_table_run(t, at);
+
+		if (t->owners[at].function != entry->number)
+			break;
+		result = visit(user, &sum, t->owners[at].bucket, &t->groups[at], run);
+		at += run;
+	}
+	return result;
+}
+
+/* Where each function's groups begin in the sorted table. */
+static size_t *find_begins(const struct sums *sums)
+{
+	size_t *begins = calloc(sums->count + 1, sizeof(*begins));
+
+	for (size_t i = sums->bills->count; begins && i-- > 0;)
+		begins[sums->bills->owners[i].function] = i;
+	return begins;
+}
+
+int ledger_read_bills(struct ledger_reader *r, const struct ledger_query *query,
+		      const struct policies *set, const struct compare_choice *choice,
+		      int64_t bucket_minutes, ledger_bill_fn visit, void *user)
+{
+	_cleanup_(bill_table_free) struct bill_table table;
+	_cleanup_(sums_free) struct sums sums = { .bills = &table };
+	_cleanup_free_ size_t *begins = NULL;
+	int result;
+
+	bill_table_init(&table, set, bucket_minutes);
+	bills_needed(set, choice, sums.needed);
+	result = sum_range(r, query, &sums);
+	if (result < 0)
+		return ledger_edge(result);
+	bill_table_sort(&table);
+	begins = find_begins(&sums);
+	if (!begins)
+		return ledger_fail(-ENOMEM, "ledger: out of memory");
+	if (sums.count)
+		qsort(sums.entries, sums.count, sizeof(*sums.entries), compare_names);
+	for (size_t i = 0; i < sums.count && result == 0; i++)
+		result = visit_bills(&sums, &sums.entries[i], begins, visit, user);
 	return result;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ledger/bills.h"
 #include "ledger/internal.h"
 
 /* Remembers the first error of the transaction, which can then only be rolled back. */
@@ -146,6 +147,14 @@ static int add_to_rollup(struct ledger *l, const struct row_keys *keys,
 	return 0;
 }
 
+static int flush_bills(struct ledger *l)
+{
+	int rc = bills_flush(l->bills, l->statements[ST_BILLS], l->statements[ST_RULE_SET_ADD],
+			     l->statements[ST_RULE_SET_FIND]);
+
+	return rc ? fail_transaction(l, rc, "cannot write the bills in") : 0;
+}
+
 int ledger_put_invocation(struct ledger *l, const struct invocation_record *record)
 {
 	struct row_keys keys = { 0 };
@@ -167,7 +176,13 @@ int ledger_put_invocation(struct ledger *l, const struct invocation_record *reco
 	if (r < 0 || sqlite3_changes(l->db) == 0)
 		return r;
 	note_sequence(l, record->boot_id, record->sequence, false);
-	return add_to_rollup(l, &keys, record);
+	r = add_to_rollup(l, &keys, record);
+	if (r < 0 || bills_add(l->bills, keys.function, record))
+		return r;
+	r = flush_bills(l);
+	if (r == 0)
+		bills_add(l->bills, keys.function, record);
+	return r;
 }
 
 int ledger_put_instance(struct ledger *l, const struct instance_record *record)
@@ -187,8 +202,14 @@ int ledger_put_instance(struct ledger *l, const struct instance_record *record)
 	if (rc != SQLITE_OK)
 		return fail_transaction(l, rc, "cannot write a name in");
 	r = run(l, ST_INSTANCE, "cannot write an instance in");
+	if (r < 0)
+		return r;
+	note_sequence(l, record->boot_id, record->sequence, true);
+	if (sqlite3_changes(l->db) == 0 || bills_add_close(l->bills, keys.function, record))
+		return 0;
+	r = flush_bills(l);
 	if (r == 0)
-		note_sequence(l, record->boot_id, record->sequence, true);
+		bills_add_close(l->bills, keys.function, record);
 	return r;
 }
 
@@ -258,8 +279,10 @@ int ledger_commit(struct ledger *l, const struct ledger_meta *meta)
 	if (r == 0) {
 		rc = rollup_flush(l->rollup, l->statements[ST_ROLLUP],
 				  l->statements[ST_ROLLUP_BILLED]);
-		r = rc ? fail_transaction(l, rc, "cannot write the roll-up in") : put_meta(l, meta);
+		r = rc ? fail_transaction(l, rc, "cannot write the roll-up in") : flush_bills(l);
 	}
+	if (r == 0)
+		r = put_meta(l, meta);
 	if (r == 0)
 		r = move_mark(l, meta);
 	if (r == 0) {
@@ -288,5 +311,6 @@ void ledger_rollback(struct ledger *l)
 		sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
 	names_clear(l->names);
 	rollup_clear(l->rollup);
+	bills_clear(l->bills);
 	l->in_transaction = false;
 }

@@ -43,6 +43,41 @@ static void expect_error(const char *text, unsigned line, const char *part)
 		fail_msg("wanted \"%s\" in line %u, got: %s", part, line, error);
 }
 
+/* A file of policies: read, refused with its name, missing, too large. */
+static void test_config_policies(void **state)
+{
+	static const char head[] = "{\"schema\":\"oncpu.policies/1\",\"policies\":[";
+	char path[] = "/tmp/oncpu-policies-XXXXXX";
+	int fd = mkstemp(path);
+	struct policies *set = NULL;
+
+	(void)state;
+	assert_int_equal(config_policies("", "", &set, error), 0);
+	assert_string_equal(set->list[set->host].name, "aws-lambda");
+	policies_free(&set);
+	assert_int_equal(config_policies(NULL, "huawei", &set, error), 0);
+	assert_string_equal(set->list[set->host].name, "huawei");
+	policies_free(&set);
+	assert_int_equal(config_policies(NULL, "huawai", &set, error), -EINVAL);
+	assert_non_null(strstr(error, "there is no policy \"huawai\""));
+	assert_int_equal(config_policies("/nonexistent/p.json", NULL, &set, error), -ENOENT);
+	assert_non_null(strstr(error, "/nonexistent/p.json: No such file"));
+	assert_int_equal(config_policies("/tmp", NULL, &set, error), -EISDIR);
+	assert_int_equal(write(fd, head, strlen(head)), (ssize_t)strlen(head));
+	assert_int_equal(config_policies(path, NULL, &set, error), -EINVAL);
+	assert_non_null(strstr(error, path));
+	assert_non_null(strstr(error, "is no JSON"));
+	assert_int_equal(write(fd, "]}", 2), 2);
+	assert_int_equal(config_policies(path, NULL, &set, error), 0);
+	policies_free(&set);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	assert_int_equal(config_policies(path, NULL, &set, error), -EINVAL);
+	assert_non_null(strstr(error, "more than 262144 bytes"));
+	assert_null(set);
+	close(fd);
+	unlink(path);
+}
+
 static void test_config_reads_everything(void **state)
 {
 	struct function_facts facts;
@@ -53,6 +88,7 @@ static void test_config_reads_everything(void **state)
 			  "retention_age = 7d ; a week\nretention_bytes = 2GiB\nhost = h1\nwhere = "
 			  "on\n"
 			  "log_level = debug\nmax_instances = 10000\nuser = nobody\n"
+			  "policies = /etc/oncpu/policies.json\npolicy = acme\n"
 			  "\n[function \"thumb\"]\n  cgroup = /faas/thumb-*\n"
 			  "  cgroup = /other/?\n\tmemory_mb = 128\nversion = 7\n"
 			  "quota_us = 50000\nperiod_us = 100000\n"
@@ -209,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_reads_everything),
+		cmocka_unit_test(test_config_policies),
 		cmocka_unit_test(test_config_tells_line_and_cure),
 		cmocka_unit_test(test_config_refuses_long_lines),
 		cmocka_unit_test(test_config_cgroups_that_cannot_be),

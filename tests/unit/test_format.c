@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "cli/format.h"
+#include "cli/money.h"
 
 static void expect_ns(int64_t ns, const char *text)
 {
@@ -175,9 +176,45 @@ static void test_format_table(void **state)
 	table_free(&t);
 }
 
+static void money(int64_t e12, const char *currency, const char *wanted)
+{
+	char cell[CELL_MAX];
+
+	format_money(e12, currency, cell);
+	assert_string_equal(cell, wanted);
+}
+
+static void test_format_money(void **state)
+{
+	char cell[CELL_MAX];
+
+	(void)state;
+	money(0, "USD", "0");
+	money(1, "USD", "$0.000000000001");
+	money(200000, "USD", "$0.0000002");
+	money(16666700, "USD", "$0.00001667");
+	money(441700000000, "USD", "$0.4417");
+	money(9000000000000, "EUR", "€9.00");
+	money(999949999999, "USD", "$0.9999");
+	money(999950000000, "USD", "$1.00"); /* rounded to 1000 of the next unit */
+	money(12345678000000000, "USD", "$12345.68");
+	money(-12340000000000, "CHF", "-CHF 12.34");
+	money(INT64_MAX, "USD", "$9223372.04");
+	money(INT64_MIN, "USD", "-$9223372.04");
+	format_decimal(1500, 3, cell);
+	assert_string_equal(cell, "1.5");
+	format_decimal(-5, 12, cell);
+	assert_string_equal(cell, "-0.000000000005");
+	format_decimal(7, 0, cell);
+	assert_string_equal(cell, "7");
+	format_decimal((__int128)INT64_MAX * 1000000, 6, cell);
+	assert_string_equal(cell, "9223372036854775807");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_format_money),
 		cmocka_unit_test(test_format_ns),
 		cmocka_unit_test(test_format_ns_at_the_edges),
 		cmocka_unit_test(test_format_ratio),

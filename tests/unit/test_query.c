@@ -156,12 +156,33 @@ static void test_query_status_and_fields(void **state)
 	assert_string_equal(q.fields, ",start,end,");
 }
 
+/* Repeated names are one list, and its length is bounded. */
+static void test_query_policies(void **state)
+{
+	struct api_query q = { 0 };
+	char name[24];
+
+	(void)state;
+	assert_int_equal(api_query_set(&q, "policy", NOW, "policy", "a,b", 3, error), 0);
+	assert_int_equal(api_query_set(&q, "policy", NOW, "policy", "c", 1, error), 0);
+	assert_string_equal(q.policies, "a,b,c");
+	assert_int_equal(api_query_set(&q, "policy", NOW, "policy", "", 0, error), -EINVAL);
+	assert_int_equal(api_query_set(&q, "policy", NOW, "policy", "d\0e", 3, error), -EINVAL);
+	assert_string_equal(q.policies, "a,b,c");
+	memset(name, 'x', sizeof(name) - 1);
+	name[23] = '\0';
+	for (int i = 0; i < 42; i++)
+		assert_int_equal(api_query_set(&q, "policy", NOW, "policy", name, 23, error), 0);
+	assert_int_equal(api_query_set(&q, "policy", NOW, "policy", name, 23, error), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_query_times),
 		cmocka_unit_test(test_query_parameters),
 		cmocka_unit_test(test_query_refuses),
+		cmocka_unit_test(test_query_policies),
 		cmocka_unit_test(test_query_cursor),
 		cmocka_unit_test(test_query_pages),
 		cmocka_unit_test(test_query_status_and_fields),
