@@ -159,7 +159,8 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 chromium prometheus man-db mandoc groff libclang-rt-dev
+	libasan8 libubsan1 chromium prometheus man-db mandoc groff libclang-rt-dev python3-jsonschema
+# of prometheus its program is wanted, not its service
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
 		grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -169,6 +170,8 @@ define install
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $$missing >$(or $(TMPDIR),/tmp)/oncpu-apt.log 2>&1 || \
 			{ tail -n 20 $(or $(TMPDIR),/tmp)/oncpu-apt.log; exit 1; }; \
+		case "$$missing " in *" prometheus "*) \
+			! [ -d /run/systemd/system ] || systemctl disable -q --now prometheus;; esac; \
 	fi
 endef
 deps:

@@ -10,6 +10,7 @@
 #include "api/routes.h"
 #include "base/json_writer.h"
 #include "core/compare.h"
+#include "core/metrics.h"
 #include "core/record_json.h"
 #include "ledger/ledger.h"
 
@@ -22,8 +23,17 @@ struct live {
 	struct live_reader *first;
 };
 
+/* Records of a transaction that is not committed yet. */
+struct pending {
+	struct metrics_observation *list;
+	size_t count, room;
+	uint64_t missed_now, missed; /* for want of memory: in it, and ever */
+};
+
 struct api {
 	struct api_config config;
+	struct metrics *metrics;
+	struct pending pending;
 	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
 	atomic_bool stopping;
 	struct live live;
@@ -81,5 +91,6 @@ int on_get_events(void *api, struct http_request *request);    /* events.c */
 int on_get_compare(void *api, struct http_request *request);   /* bills.c */
 int on_get_policies(void *api, struct http_request *request);
 void live_wake(struct live *live);
+int on_get_metrics(void *api, struct http_request *request); /* metrics.c */
 
 #endif

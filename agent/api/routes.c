@@ -23,6 +23,8 @@
 
 #define HEALTH_BYTES (64u << 10)
 
+const char *const api_process_names[API_PROCESSES] = { "worker", "attacher" };
+
 int64_t now_realtime_ns(void)
 {
 	struct timespec now;
@@ -316,7 +318,7 @@ static void write_stores(struct json_writer *w, const struct api_health *h)
 
 static void write_health(struct api *api, struct json_writer *w, const struct api_health *h)
 {
-	const char *name;
+	const char *name, *help;
 	uint64_t value;
 
 	jw_object_open(w);
@@ -336,7 +338,7 @@ static void write_health(struct api *api, struct json_writer *w, const struct ap
 	write_stores(w, h);
 	jw_key(w, "kernel");
 	jw_object_open(w);
-	for (unsigned i = 0; api->config.counter(api->config.user, i, &name, &value); i++)
+	for (unsigned i = 0; api->config.counter(api->config.user, i, &name, &help, &value); i++)
 		jw_key_uint64(w, name, value);
 	jw_object_close(w);
 	jw_object_close(w);
@@ -374,6 +376,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/policies", on_get_policies },
 	{ "GET", "/v1/instances", on_get_instances },
 	{ "GET", "/v1/health", on_get_health },
+	{ "GET", "/metrics", on_get_metrics },
 	{ "GET", "/v1/flags", on_get_flags },
 	{ "GET", "/", on_get_page },
 	{ "GET", "/web/*", on_get_asset },
@@ -395,14 +398,21 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	api->config = *config;
 	if (!api->config.policies)
 		api->config.policies = policies_embedded();
+	api->metrics = malloc(sizeof(*api->metrics));
+	if (!api->metrics) {
+		free(api);
+		return -ENOMEM;
+	}
+	metrics_init(api->metrics);
 	pthread_mutex_init(&api->live.lock, NULL);
 	*ret_api = api;
 	return 0;
 }
 
-void api_stored(struct api *api)
+void api_expect_function(struct api *api, const char *name)
 {
-	live_wake(&api->live);
+	if (api->metrics->functions < METRICS_FUNCTIONS / 2) /* leave room for others */
+		metrics_function(api->metrics, name);
 }
 
 void api_stop(struct api *api)
@@ -416,6 +426,8 @@ void api_free(struct api **api)
 	if (!*api)
 		return;
 	pthread_mutex_destroy(&(*api)->live.lock);
+	free((*api)->metrics);
+	free((*api)->pending.list);
 	free(*api);
 	*api = NULL;
 }

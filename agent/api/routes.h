@@ -17,6 +17,7 @@
  *	GET /v1/policies                                        the policies: one JSON object
  *	GET /v1/instances                                       open instances, a line each
  *	GET /v1/health                                          one JSON object
+ *	GET /metrics                                            core/metrics.def, for Prometheus
  *
  * since and until are by the record's end: nanoseconds since the epoch, RFC 3339 UTC, or a duration
  * ("15m") before now.
@@ -32,6 +33,8 @@
 #include "core/policy.h"
 #include "http/server.h"
 
+enum { API_PROCESS_WORKER, API_PROCESS_ATTACHER, API_PROCESSES };
+
 struct api_health {
 	const char *version;
 	int pid; /* of the agent as started: its privileged half */
@@ -43,7 +46,13 @@ struct api_health {
 	int64_t last_commit_realtime_ns; /* 0 = none yet */
 	const char *degraded;		 /* reason, "" = all is well */
 	uint64_t mark_requests, mark_objects, mark_sites, mark_failures;
+	struct http_counters http; /* of all doors */
+	struct {
+		int64_t cpu_ns;
+		uint64_t resident_bytes;
+	} process[API_PROCESSES];
 };
+extern const char *const api_process_names[API_PROCESSES];
 
 struct api_config {
 	const char *ledger_directory;	 /* borrowed, likewise: */
@@ -58,7 +67,8 @@ struct api_config {
 	void (*health)(void *user,
 		       struct api_health *ret_health); /* strings valid until the next call */
 	/* Counters of the kernel side, in order; false past the end. */
-	bool (*counter)(void *user, unsigned i, const char **ret_name, uint64_t *ret_value);
+	bool (*counter)(void *user, unsigned i, const char **ret_name, const char **ret_help,
+			uint64_t *ret_value);
 };
 
 struct api;
@@ -66,8 +76,13 @@ struct api;
 /* The routes' `user` is the api. 0, -ENOMEM. */
 int api_new(const struct api_config *config, struct api **ret_api);
 void api_free(struct api **api); /* after the server */
-/* Records have been stored: who follows them may read on. From the loop. */
-void api_stored(struct api *api);
+/* From the loop: a record was put into a transaction; and, in the end, whether all such since the
+ * last time are stored or none. Then they count, and who follows them may read on. */
+void api_observe_invocation(struct api *api, const struct invocation_record *record);
+void api_observe_instance(struct api *api, const struct instance_record *record);
+void api_settled(struct api *api, bool stored);
+/* A function that is known beforehand: its series are there from the first scrape on. */
+void api_expect_function(struct api *api, const char *name);
 /* Ends what has no end of its own; before the server is freed. */
 void api_stop(struct api *api);
 const struct http_route *api_routes(size_t *ret_count);

@@ -16,6 +16,7 @@
 #include "base/json_writer.h"
 #include "cli/cgroup.h"
 #include "cli/cli.h"
+#include "core/metrics.h"
 #include "kern/kern.h"
 
 enum verdict { GOOD, WARN, BAD };
@@ -238,8 +239,51 @@ static void check_agent(struct doctor *d, const struct place *place)
 		    place->socket, strerror(-error));
 }
 
+static void list_metric(const struct doctor *d, const struct metric_info *info)
+{
+	struct json_writer w;
+	char line[1024];
+
+	if (!d->json) {
+		printf("%-45s %-9s %-13s %-17s %s\n", info->name, metric_type_name(info->type),
+		       info->unit, info->labels[0] ? info->labels : "-", info->prose);
+		return;
+	}
+	jw_begin(&w, line, sizeof(line));
+	jw_object_open(&w);
+	jw_key_string(&w, "name", info->name);
+	jw_key_string(&w, "type", metric_type_name(info->type));
+	jw_key_string(&w, "unit", info->unit);
+	jw_key_string(&w, "labels", info->labels);
+	jw_key_string(&w, "prose", info->prose);
+	jw_object_close(&w);
+	if (jw_end(&w) > 0)
+		puts(line);
+}
+
+static int list_metrics(const struct doctor *d)
+{
+	const struct metric_info *info;
+	char name[96];
+
+	for (unsigned i = 0; (info = metric_info((enum metric)i)); i++)
+		list_metric(d, info);
+	for (unsigned i = 0; i < kern_counter_count(); i++) {
+		struct metric_info kernel = { .name = name,
+					      .unit = "1",
+					      .labels = "",
+					      .prose = kern_counter_help(i),
+					      .type = METRIC_COUNTER };
+
+		snprintf(name, sizeof(name), "oncpu_kernel_%s_total", kern_counter_name(i));
+		list_metric(d, &kernel);
+	}
+	return 0;
+}
+
 static int command_doctor(int argc, char **argv)
 {
+	bool metrics = false;
 	struct doctor d = {};
 	struct place place;
 	int c;
@@ -248,6 +292,8 @@ static int command_doctor(int argc, char **argv)
 	while ((c = command_next(&doctor_command, argc, argv)) != -1) {
 		if (c == 'j')
 			d.json = true;
+		else if (c == 'm')
+			metrics = true;
 		else if (c == 's')
 			place.state_dir = optarg;
 		else if (c == 'S')
@@ -257,6 +303,8 @@ static int command_doctor(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_fail("doctor takes no argument (%s)", argv[optind]), 2;
+	if (metrics)
+		return list_metrics(&d);
 	check_kernel(&d);
 	check_cgroup(&d);
 	check_facts(&d);
@@ -272,6 +320,8 @@ static int command_doctor(int argc, char **argv)
 
 static const struct command_option options[] = {
 	OPTION_JSON("one object a finding, a line each"),
+	{ "metrics", 'm', NULL,
+	  "list what /metrics tells, instead: name, type, unit, labels, prose" },
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,
 	OPTIONS_END,

@@ -7,11 +7,14 @@
 #include "cli/help.h"
 #include "cli/manual.h"
 #include "cli/roff.h"
+#include "core/metrics.h"
 #include "core/record.h"
 #include "daemon/agent.h"
 #include "daemon/config.h"
+#include "kern/kern.h"
 
-static const char *const general[] = { "oncpu.1", "oncpu.conf.5", "oncpu-record.5" };
+static const char *const general[] = { "oncpu.1", "oncpu.conf.5", "oncpu-record.5",
+				       "oncpu-metrics.5" };
 enum { GENERAL = sizeof(general) / sizeof(general[0]) };
 
 static void command_page(const struct command *c, char name[64])
@@ -271,9 +274,43 @@ static void records(FILE *to)
 	see_also("oncpu-record.5", to);
 }
 
+static void one_metric(const char *name, const char *type, const char *labels, const char *prose,
+		       FILE *to)
+{
+	char about[128];
+
+	snprintf(about, sizeof(about), "%s%s%s", type, labels[0] ? " by " : "", labels);
+	tag(name, about, to);
+	roff_line(prose, to);
+}
+
+static void metrics(FILE *to)
+{
+	const struct metric_info *info;
+
+	begin("oncpu-metrics", 5, "what the oncpu agent tells Prometheus", to);
+	fputs(".SH DESCRIPTION\n", to);
+	roff_prose("The agent answers /metrics on its socket and, with --listen, on TCP, in "
+		   "Prometheus's text format. Counters begin at zero with the agent. Functions "
+		   "beyond the first 200 share the label function=\"_other\"; invocations and "
+		   "tenants are never labels. The names that begin with faas_ are OpenTelemetry's.",
+		   to);
+	fputs(".SH METRICS\n", to);
+	for (unsigned i = 0; (info = metric_info((enum metric)i)); i++)
+		one_metric(info->name, metric_type_name(info->type), info->labels, info->prose, to);
+	fputs(".SS \"of the kernel side\"\n", to);
+	for (unsigned i = 0; i < kern_counter_count(); i++) {
+		char name[96];
+
+		snprintf(name, sizeof(name), "oncpu_kernel_%s_total", kern_counter_name(i));
+		one_metric(name, metric_type_name(METRIC_COUNTER), "", kern_counter_help(i), to);
+	}
+	see_also("oncpu-metrics.5", to);
+}
+
 int manual_write(const char *name, FILE *to)
 {
-	static void (*const pages[GENERAL])(FILE *) = { overview, configuration, records };
+	static void (*const pages[GENERAL])(FILE *) = { overview, configuration, records, metrics };
 	char page[64];
 
 	for (size_t i = 0; i < GENERAL; i++)

@@ -55,7 +55,6 @@ struct worker {
 	uint64_t step_ns, marks_ns, http_ns, heartbeat_ns, ping_ns, sweep_ns, retain_ns;
 	uint64_t last_step_ns;
 	struct pipeline_state state; /* as last told through the API */
-	uint64_t fresh;		     /* records put and not yet settled */
 	bool stop;
 };
 
@@ -102,6 +101,31 @@ static void on_each_instance(void *user, void (*visit)(void *, const struct inst
 		correlator_each(correlator, visit, visit_user);
 }
 
+static void add_http(struct http_counters *sum, const struct http_counters *c)
+{
+	sum->requests += c->requests;
+	sum->refused += c->refused;
+	sum->streams += c->streams;
+	sum->streams_cut += c->streams_cut;
+	sum->connections += c->connections;
+}
+
+static void measure_process(pid_t pid, int64_t *ret_cpu_ns, uint64_t *ret_resident_bytes)
+{
+	char path[32];
+	_cleanup_file_ FILE *file = NULL;
+	struct timespec used;
+	clockid_t clock;
+	unsigned long long pages;
+
+	if (clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &used) == 0)
+		*ret_cpu_ns = used.tv_sec * 1000000000ll + used.tv_nsec;
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%*s %llu", &pages) == 1)
+		*ret_resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void on_health(void *user, struct api_health *ret_health)
 {
 	struct worker *w = user;
@@ -130,44 +154,52 @@ static void on_health(void *user, struct api_health *ret_health)
 	kern_view_ring(w->view, &ret_health->ring_used_bytes, &ret_health->ring_bytes);
 	if (correlator)
 		ret_health->correlator = *correlator_counters(correlator);
+	for (int i = 0; i < DOORS; i++)
+		if (w->http[i])
+			add_http(&ret_health->http, http_server_counters(w->http[i]));
+	measure_process(getpid(), &ret_health->process[API_PROCESS_WORKER].cpu_ns,
+			&ret_health->process[API_PROCESS_WORKER].resident_bytes);
+	measure_process(w->options->agent_pid, &ret_health->process[API_PROCESS_ATTACHER].cpu_ns,
+			&ret_health->process[API_PROCESS_ATTACHER].resident_bytes);
 }
 
-static bool on_counter(void *user, unsigned i, const char **ret_name, uint64_t *ret_value)
+static bool on_counter(void *user, unsigned i, const char **ret_name, const char **ret_help,
+		       uint64_t *ret_value)
 {
 	const struct worker *w = user;
 
 	if (i >= kern_counter_count())
 		return false;
 	*ret_name = kern_counter_name(i);
+	*ret_help = kern_counter_help(i);
 	*ret_value = kern_view_counter(w->view, i);
 	return true;
 }
 
 /* ---- what the pipeline tells ---- */
 
-static void on_stored_invocation(void *user, const struct invocation_record *record)
+static void on_put_invocation(void *user, const struct invocation_record *record)
 {
-	struct worker *w = user;
+	const struct worker *w = user;
 
-	(void)record;
-	w->fresh++;
+	if (w->api)
+		api_observe_invocation(w->api, record);
 }
 
-static void on_stored_instance(void *user, const struct instance_record *record)
+static void on_put_instance(void *user, const struct instance_record *record)
 {
-	struct worker *w = user;
+	const struct worker *w = user;
 
-	(void)record;
-	w->fresh++;
+	if (w->api)
+		api_observe_instance(w->api, record);
 }
 
 static void on_settled(void *user, bool stored)
 {
-	struct worker *w = user;
+	const struct worker *w = user;
 
-	if (stored && w->fresh && w->api)
-		api_stored(w->api);
-	w->fresh = 0;
+	if (w->api)
+		api_settled(w->api, stored);
 }
 
 /* ---- starting ---- */
@@ -243,8 +275,8 @@ static int open_pipeline(struct worker *w)
 		.policies = w->options->policies,
 		.facts = on_facts,
 		.facts_user = (void *)config,
-		.on_invocation = on_stored_invocation,
-		.on_instance = on_stored_instance,
+		.on_invocation = on_put_invocation,
+		.on_instance = on_put_instance,
 		.on_settled = on_settled,
 		.watch_user = w,
 		.view = w->view,
@@ -311,6 +343,8 @@ static int open_http(struct worker *w)
 				  .counter = on_counter };
 	int err = api_new(&api, &w->api);
 
+	for (size_t i = 0; !err && i < w->config->function_count; i++)
+		api_expect_function(w->api, w->config->functions[i].name);
 	w->doors[UNIX] = (struct access_door){ .token = "", .group = w->options->socket_group };
 	w->doors[TCP] = (struct access_door){ .tcp = true,
 					      .loopback = w->options->loopback,

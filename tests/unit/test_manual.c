@@ -115,7 +115,7 @@ static void test_pages(void **state)
 	}
 	while (commands[i])
 		i++;
-	assert_int_equal(n, i + 3);
+	assert_int_equal(n, i + 4);
 	for (i = 0; commands[i]; i++) {
 		char file[64], *page;
 

@@ -33,9 +33,31 @@ struct world {
 	uint64_t now_ns;
 };
 
+/* Who watches: what was put since the last word, and what of it was stored or undone. */
+static struct watch {
+	unsigned put, stored, undone;
+} watch;
+
+static void on_put(void *user, const struct invocation_record *record)
+{
+	(void)record;
+	((struct watch *)user)->put++;
+}
+
+static void on_settled(void *user, bool stored)
+{
+	struct watch *seen = user;
+
+	*(stored ? &seen->stored : &seen->undone) += seen->put;
+	seen->put = 0;
+}
+
 static void open_world(struct world *w, const char *boot)
 {
 	struct pipeline_config config = { .ledger = { .directory = w->directory },
+					  .on_invocation = on_put,
+					  .on_settled = on_settled,
+					  .watch_user = &watch,
 					  .view = w->view };
 
 	snprintf(config.correlator.host, sizeof(config.correlator.host), "h");
@@ -52,6 +74,7 @@ static struct world begin(void **state)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	fail_count = 0;
+	watch = (struct watch){ 0 };
 	open_world(&w, BOOT);
 	return w;
 }
@@ -234,6 +257,26 @@ static void test_pipeline_full_disk_loses_nothing(void **state)
 	assert_int_equal(s.failed_commits, 3);
 	assert_int_equal(fake_kern_rewinds(), 3);
 	expect_stored(&w, 7);
+	pipeline_close(&w.pipeline);
+}
+
+/* Metrics rest on it: each record counts once, when it is stored for good. */
+static void test_pipeline_tells_what_is_stored(void **state)
+{
+	struct world w = begin(state);
+
+	push_life(1, 3);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 7);
+	assert_int_equal(watch.stored, 3);
+	fail_with = -ENOSPC;
+	fail_count = 2;
+	push_life(2, 5);
+	while (pipeline_drain(w.pipeline, w.now_ns, realtime(&w)) < 0)
+		w.now_ns += 1000 * MS;
+	assert_int_equal(watch.stored, 8);
+	assert_int_equal(watch.undone, 10);
+	assert_int_equal(watch.put, 0);
+	expect_stored(&w, 8);
 	pipeline_close(&w.pipeline);
 }
 
@@ -465,6 +508,7 @@ int main(void)
 		T(test_pipeline_killed_between_commit_and_free),
 		T(test_pipeline_full_disk_loses_nothing),
 		T(test_pipeline_full_disk_at_the_first_commit),
+		T(test_pipeline_tells_what_is_stored),
 		T(test_pipeline_new_hour_carries_open_instances),
 		T(test_pipeline_new_pins_begin_anew),
 		T(test_pipeline_new_pins_and_no_commit),
