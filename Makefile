@@ -151,6 +151,9 @@ BENCHES := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildca
 $(B)/bench/%: tests/bench/%.c $(KERNLIBS) $(B)/libledger.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libledger.a $(KERNLIBS) $(LDLIBS) -o $@
+$(B)/bench/freezer: tests/bench/freezer.c $(B)/libslicer.a $(KERNLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libslicer.a $(KERNLIBS) $(LDLIBS) -o $@
 bench: test-deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCHES) $(B)/bpf/exactness
 	$(Q)tests/bench/run.sh

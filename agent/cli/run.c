@@ -243,6 +243,8 @@ static const struct command_option options[] = {
 	  "from its answer until it must ask for the next event (500ms)" },
 	{ "suspend", PROPERTY + 14, "T", "the longest suspension (60m)" },
 	{ "extension", PROPERTY + 15, "PATH", "start this external extension; repeatable" },
+	{ "extensions", PROPERTY + 20, "DIR",
+	  "and all executables in this directory (/opt/extensions); none" },
 	{ "directory", PROPERTY + 16, "DIR", "where it runs" },
 	{ "handler", PROPERTY + 17, "NAME", "_HANDLER of its environment" },
 	{ "user", PROPERTY + 18, "NAME", "whom it runs as ($SUDO_USER, or nobody)" },

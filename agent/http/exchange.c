@@ -17,41 +17,9 @@
 
 #include "base/log.h"
 #include "http/framing.h"
-#include "http/internal.h"
+#include "http/exchange_internal.h"
 
-#define MAX_ANSWER_HEADERS 12
 #define FIRST_BODY_BYTES 4096
-
-struct exchange_answer {
-	struct MHD_Response *response;
-	unsigned status;
-};
-
-struct exchange {
-	struct exchanges *of;
-	struct MHD_Connection *connection;
-	struct exchange *next, *previous; /* all that are open */
-	void *tag, *data;
-	char *method, *path, *body;
-	size_t size, capacity;
-	int fd;
-	bool too_long, asked, suspended, answered, hang_up, queued, refused;
-	struct exchange_answer answer;
-	unsigned headers;
-	char header_name[MAX_ANSWER_HEADERS][48];
-	char *header_value[MAX_ANSWER_HEADERS];
-};
-
-struct exchanges {
-	struct exchanges_config config;
-	struct MHD_Daemon *mhd;
-	struct exchange *first;
-	int epoll;
-	unsigned open;
-	void **tags;		   /* by descriptor */
-	size_t tag_count, tag_end; /* room; one past the highest ever used */
-	bool stopping, pending;
-};
 
 /* ---- the body ---- */
 
@@ -74,7 +42,7 @@ static bool body_grow(struct exchange *x, size_t more)
 
 static void body_take(struct exchange *x, const char *data, size_t size)
 {
-	if (!x->too_long && (size > x->of->config.max_body - x->size || !body_grow(x, size))) {
+	if (!x->too_long && (size > x->limit - x->received || !body_grow(x, size))) {
 		x->too_long = true;
 		free(x->body);
 		x->body = NULL;
@@ -84,6 +52,7 @@ static void body_take(struct exchange *x, const char *data, size_t size)
 		return;
 	memcpy(x->body + x->size, data, size);
 	x->size += size;
+	x->received += size;
 	x->body[x->size] = '\0';
 }
 
@@ -105,7 +74,7 @@ char *exchange_take_body(struct exchange *x, size_t *ret_size)
 
 /* ---- waiting ---- */
 
-static void watch(struct exchange *x)
+void exchange_watch(struct exchange *x)
 {
 	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = x };
 
@@ -113,7 +82,7 @@ static void watch(struct exchange *x)
 		epoll_ctl(x->of->epoll, EPOLL_CTL_MOD, x->fd, &event);
 }
 
-static void wake(struct exchange *x)
+void exchange_wake(struct exchange *x)
 {
 	if (!x->suspended)
 		return;
@@ -142,8 +111,8 @@ int exchange_add_header(struct exchange *x, const char *name, const char *value)
 	return 0;
 }
 
-static void answer_with(struct exchange *x, unsigned status, const char *content_type,
-			struct MHD_Response *response)
+void exchange_answer_with(struct exchange *x, unsigned status, const char *content_type,
+			  struct MHD_Response *response)
 {
 	if (!response) {
 		exchange_hang_up(x);
@@ -156,16 +125,16 @@ static void answer_with(struct exchange *x, unsigned status, const char *content
 	x->answer.response = response;
 	x->answer.status = status;
 	x->answered = true;
-	wake(x);
+	exchange_wake(x);
 }
 
 void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
 		     const void *body, size_t size)
 {
 	if (!x->answered)
-		answer_with(x, status, content_type,
-			    MHD_create_response_from_buffer(size, (void *)(uintptr_t)body,
-							    MHD_RESPMEM_MUST_COPY));
+		exchange_answer_with(x, status, content_type,
+				     MHD_create_response_from_buffer(size, (void *)(uintptr_t)body,
+								     MHD_RESPMEM_MUST_COPY));
 }
 
 void exchange_answer_taking(struct exchange *x, unsigned status, const char *content_type,
@@ -180,13 +149,13 @@ void exchange_answer_taking(struct exchange *x, unsigned status, const char *con
 	response = MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
 	if (!response)
 		free(body);
-	answer_with(x, status, content_type, response);
+	exchange_answer_with(x, status, content_type, response);
 }
 
 void exchange_hang_up(struct exchange *x)
 {
 	x->answered = x->hang_up = true;
-	wake(x);
+	exchange_wake(x);
 }
 
 bool exchange_answered(const struct exchange *x)
@@ -217,6 +186,7 @@ static struct exchange *exchange_new(struct exchanges *e, struct MHD_Connection 
 	if (e->first)
 		e->first->previous = x;
 	e->first = x;
+	x->limit = e->config.limit ? e->config.limit(e->config.user, x) : e->config.max_body;
 	return x;
 fail:
 	if (x)
@@ -265,6 +235,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	if (*upload_size) {
 		body_take(x, upload, *upload_size);
 		*upload_size = 0;
+		if (e->config.on_piece && !x->too_long && !x->refused)
+			e->config.on_piece(e->config.user, x);
 		return MHD_YES;
 	}
 	if (x->refused)
@@ -279,7 +251,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		return MHD_NO;
 	MHD_suspend_connection(connection);
 	x->suspended = true;
-	watch(x);
+	exchange_watch(x);
 	return MHD_YES;
 }
 
@@ -309,6 +281,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 	free(x->method);
 	free(x->path);
 	free(x->body);
+	free(x->out);
 	free(x);
 }
 

@@ -25,6 +25,10 @@ struct exchanges_config {
 	unsigned max_connections;
 	size_t connection_memory; /* of the headers; touched as far as used */
 	size_t max_body;	  /* bytes kept; the rest of a longer one is read and dropped */
+	/* NULL = max_body for all; else asked once, with the headers in: how much of this one's */
+	size_t (*limit)(void *user, struct exchange *x);
+	/* NULL, or: more of the body is there, which may be taken away now (exchange_take_body). */
+	void (*on_piece)(void *user, struct exchange *x);
 	void *user;
 	void (*on_request)(void *user, struct exchange *x);
 	/* `delivered`: the whole answer went to the kernel. Else the client is gone. */
@@ -70,6 +74,12 @@ void exchange_answer(struct exchange *x, unsigned status, const char *content_ty
 /* `body` is the exchange's from here on (malloc). */
 void exchange_answer_taking(struct exchange *x, unsigned status, const char *content_type,
 			    char *body, size_t size);
+/* An answer in pieces: its head; then what there is, as it comes; then its end, or a hang-up. What
+ * the client does not take yet is kept: the owner bounds it. Nothing happens once the client has
+ * gone. */
+void exchange_stream(struct exchange *x, unsigned status, const char *content_type);
+int exchange_stream_write(struct exchange *x, const void *data, size_t size); /* 0, -ENOMEM */
+void exchange_stream_end(struct exchange *x);
 /* Ends the connection without an answer. */
 void exchange_hang_up(struct exchange *x);
 bool exchange_answered(const struct exchange *x);

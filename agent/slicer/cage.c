@@ -315,7 +315,33 @@ bool cage_populated(const struct cage *cage)
 	return strstr(text, "populated 1");
 }
 
-uint64_t cage_peak_bytes(const struct cage *cage)
+static uint64_t resident_bytes(pid_t pid)
+{
+	unsigned long long pages = 0;
+	char path[32], text[128];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (read_in(path, "statm", text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%*u %llu", &pages) != 1)
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Of the first few hundred processes; those of nested cgroups are not counted. */
+static uint64_t see_resident(struct cage *cage)
+{
+	char text[4096], *save = NULL;
+	uint64_t sum = 0;
+
+	if (read_in(cage->path, "cgroup.procs", text, sizeof(text)) <= 0)
+		return cage->seen_bytes;
+	for (char *w = strtok_r(text, "\n", &save); w; w = strtok_r(NULL, "\n", &save))
+		sum += resident_bytes(atoi(w));
+	cage->seen_bytes = sum > cage->seen_bytes ? sum : cage->seen_bytes;
+	return cage->seen_bytes;
+}
+
+uint64_t cage_peak_bytes(struct cage *cage)
 {
 	char text[64];
 
@@ -324,7 +350,7 @@ uint64_t cage_peak_bytes(const struct cage *cage)
 	if (cage->v1[CAGE_MEMORY][0] &&
 	    read_in(cage->v1[CAGE_MEMORY], "memory.max_usage_in_bytes", text, sizeof(text)) > 0)
 		return strtoull(text, NULL, 10);
-	return 0;
+	return see_resident(cage);
 }
 
 int cage_remove(struct cage *cage)

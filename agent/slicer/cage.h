@@ -32,6 +32,7 @@ struct cage {
 	char v1[CAGE_CONTROLLERS][CAGE_PATH];
 	int fd, events; /* directory; cgroup.events, for EPOLLPRI */
 	uint64_t id;
+	uint64_t seen_bytes; /* most memory at once, where no controller counts it */
 };
 
 /* Makes the run directory, and kills and removes what dead slicers left. 0, -ENOENT (no cgroup v2),
@@ -50,7 +51,9 @@ int cage_enter(const struct cage *cage);
 int cage_freeze(const struct cage *cage, bool frozen);
 int cage_kill(const struct cage *cage);
 bool cage_populated(const struct cage *cage);
-uint64_t cage_peak_bytes(const struct cage *cage); /* 0 = not known */
+/* The most memory it has had: the controller's count; where there is none, the largest sum of its
+ * processes' resident memory that this function has seen. 0 = not known. */
+uint64_t cage_peak_bytes(struct cage *cage);
 int cage_remove(struct cage *cage);
 
 #endif

@@ -35,7 +35,7 @@ void instance_time_out(struct instance *i, const char *type, const char *text)
 	telemetry_runtime_done(i, "timeout", type);
 	invocation_fail(v, type, "RequestId: %s Error: %s", v->id, text);
 	v->responded = true;
-	output_line(i, "", 0);
+	output_timed_out(i, text);
 	front_ask(i->front, i, KEEPER_END, v->id, ONCPU_STATUS_TIMEOUT, false);
 	i->end_pending = true;
 	i->state = DEAD;

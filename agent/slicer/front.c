@@ -61,7 +61,7 @@ void front_ask(struct front *f, struct instance *i, uint32_t op, const char *id,
 		r.cpu_limit_ns = (uint64_t)i->function->facts->cpu_limit_ns;
 		r.cpu_soft_ns = (uint64_t)i->function->facts->cpu_soft_ns;
 	}
-	if (protocol_send(f->options->keeper, &r, sizeof(r), -1))
+	if (outbox_send(&f->keeper, &r))
 		f->stop = true;
 }
 
@@ -124,6 +124,20 @@ static void on_exchange(void *user, struct exchange *x)
 		exchange_hang_up(x);
 }
 
+static size_t limit_of(void *user, struct exchange *x)
+{
+	(void)user;
+	return exchange_tag(x) && runtime_api_streams(x) ? FRONT_STREAM_MAX : FRONT_BODY_MAX;
+}
+
+static void on_piece(void *user, struct exchange *x)
+{
+	struct instance *i = exchange_tag(x) ? slot_of_tag(user, exchange_tag(x)) : NULL;
+
+	if (i)
+		runtime_api_piece(i, x);
+}
+
 static void on_exchange_done(void *user, struct exchange *x, bool delivered)
 {
 	struct front *f = user;
@@ -161,6 +175,20 @@ static void on_keeper(struct front *f)
 	}
 	if (n != -EAGAIN)
 		f->stop = true;
+}
+
+/* What the keeper's socket has no room for goes out as soon as it has. */
+static void run_outbox(struct front *f)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = ON_KEEPER };
+
+	if (f->keeper.count && outbox_flush(&f->keeper))
+		f->stop = true;
+	if (f->keeper_full == (f->keeper.count != 0))
+		return;
+	f->keeper_full = !f->keeper_full;
+	event.events |= f->keeper_full ? EPOLLOUT : 0u;
+	epoll_ctl(f->epoll, EPOLL_CTL_MOD, f->options->keeper, &event);
 }
 
 /* ---- time ---- */
@@ -243,6 +271,8 @@ static int prepare(struct front *f)
 	struct exchanges_config config = { .max_connections = MOST_CONNECTIONS,
 					   .connection_memory = CONNECTION_MEMORY,
 					   .max_body = FRONT_BODY_MAX,
+					   .limit = limit_of,
+					   .on_piece = on_piece,
 					   .user = f,
 					   .on_request = on_exchange,
 					   .on_done = on_exchange_done };
@@ -336,6 +366,7 @@ int front_run(const struct front_options *options)
 	if (f) {
 		f->options = options;
 		f->peers.netlink = f->epoll = -1;
+		f->keeper.socket = options->keeper;
 		error = prepare(f);
 	}
 	if (error) {
@@ -358,6 +389,7 @@ int front_run(const struct front_options *options)
 		for (int e = 0; e < n; e++)
 			handle(f, &events[e]);
 		more = run_exchanges(f);
+		run_outbox(f);
 		if (more < 0)
 			break;
 	}

@@ -30,6 +30,7 @@
 
 #define FRONT_PAYLOAD_MAX (6u << 20)		 /* of an event, and of an answer */
 #define FRONT_BODY_MAX (FRONT_PAYLOAD_MAX + 100) /* what a runtime may send */
+#define FRONT_STREAM_MAX (20u << 20)		 /* of a streamed answer */
 #define FRONT_LOG_TAIL 4096			 /* X-Amz-Log-Result */
 #define FRONT_LOG_PER_INVOCATION (1u << 20)	 /* the rest is counted and dropped */
 enum { FRONT_ID = 40, FRONT_QUEUE = 1000, FRONT_ALIASES = 16 };
@@ -56,6 +57,7 @@ struct invocation {
 	size_t payload_size;
 	char *client_context;
 	bool wants_tail, wants_cpu, event;
+	bool streams, stream_begun; /* InvokeWithResponseStream; its head is out */
 	/* once it runs */
 	bool responded, failed;		/* an answer was posted; it was an error */
 	bool runtime_done;		/* subscribers have been told so */
@@ -131,6 +133,8 @@ struct front {
 	uint32_t highest, generation;
 	unsigned written_asks; /* how many wait for their events to be written */
 	int epoll;
+	struct outbox keeper;
+	bool keeper_full; /* epoll tells when there is room again */
 	bool stopping, stop;
 	uint64_t stop_ns;
 };
@@ -153,11 +157,21 @@ void invocation_answer(struct invocation *v, char *body, size_t size, const char
 void invocation_fail(struct invocation *v, const char *type, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The headers of the answer to its caller. */
+void invocation_add_headers(struct invocation *v);
+
+/* ---- streaming.c: of one that streams ---- */
+void streaming_piece(struct invocation *v, const void *data, size_t size);
+void streaming_end(struct invocation *v); /* what there is of an answer or error, and the end */
+
 /* ---- instance.c ---- */
 /* Gives the function's queue to instances: resumes, reuses, starts. */
 void function_dispatch(struct front *f, struct function *function);
 void instance_on_next(struct instance *i, struct participant *p, struct exchange *x);
 void instance_on_response(struct instance *i, const char *id, struct exchange *x, bool error);
+/* A part of an answer that is streamed, in exchange_body(): takes it away if somebody waits for it.
+ */
+void instance_on_piece(struct instance *i, const char *id, struct exchange *x);
 void instance_on_suspend(struct instance *i, const char *id, struct exchange *x, bool by_done);
 void instance_on_init_error(struct instance *i, struct exchange *x);
 void instance_on_news(struct instance *i, const struct keeper_news *news, int fd);
@@ -171,6 +185,8 @@ uint64_t instance_next_deadline(const struct instance *i);
 
 /* ---- runtime_api.c, invoke_api.c ---- */
 void runtime_api(struct instance *i, struct exchange *x);
+void runtime_api_piece(struct instance *i, struct exchange *x);
+bool runtime_api_streams(struct exchange *x); /* it says that its body is a stream */
 void invoke_api(struct front *f, struct exchange *x);
 
 /* ---- output.c ---- */
@@ -178,6 +194,8 @@ void output_read(struct instance *i); /* what the pipes have, bounded */
 void output_drain(struct instance *i);
 void output_line(struct instance *i, const char *text, size_t size); /* the platform's own */
 void output_start(struct instance *i);
+void output_soft_limit(struct instance *i, const struct keeper_news *news);
+void output_timed_out(struct instance *i, const char *text); /* the line that Lambda writes */
 void output_report(struct instance *i, const struct keeper_news *news, const char *status);
 
 /* The front's loop, in a process without rights. The exit code. */

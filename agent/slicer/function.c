@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A function's properties: by name, from the command line and from the configuration alike. */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/parse.h"
@@ -24,6 +27,7 @@ struct property {
 };
 
 #define AT(member) offsetof(struct slicer_function, member)
+#define EXTENSIONS "/opt/extensions"
 #define DAY_MS (24ll * 3600 * 1000)
 static const struct property properties[] = {
 	{ "memory", COUNT, AT(memory_mb), 16, 10240, 0 },
@@ -45,6 +49,7 @@ static const struct property properties[] = {
 	{ "user", TEXT, AT(user), 0, 0, 0 },
 	{ "env", LIST, AT(variables), 0, 0, FUNCTION_VARIABLES },
 	{ "extension", LIST, AT(extensions), 0, 0, FUNCTION_EXTENSIONS },
+	{ "extensions", TEXT, AT(extension_directory), 0, 0, 0 },
 };
 enum { PROPERTIES = sizeof(properties) / sizeof(properties[0]) };
 
@@ -68,6 +73,7 @@ const char *const slicer_function_properties[] = { "command",
 						   "user",
 						   "env",
 						   "extension",
+						   "extensions",
 						   NULL };
 
 __attribute__((format(printf, 4, 5))) static int fail(int code, char *error, size_t size,
@@ -103,6 +109,7 @@ void slicer_function_free(struct slicer_function *f)
 		free(*v);
 	for (char **e = f->extensions; *e; e++)
 		free(*e);
+	free(f->extension_directory);
 	free(f->directory);
 	free(f->handler);
 	free(f->user);
@@ -265,6 +272,47 @@ static int find_user(struct slicer_function *f, char *error, size_t size)
 	return 0;
 }
 
+static int is_visible(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+/* Lambda starts each executable file of /opt/extensions; in the order of their names here. */
+static int add_extensions(struct slicer_function *f, char *error, size_t size)
+{
+	const char *directory = f->extension_directory ? f->extension_directory : EXTENSIONS;
+	struct dirent **found = NULL;
+	unsigned count = 0;
+	int n, result = 0;
+
+	if (!strcmp(directory, "none"))
+		return 0;
+	n = scandir(directory, &found, is_visible, alphasort);
+	if (n < 0 && f->extension_directory)
+		return fail(-errno, error, size, "function %s: extensions %s: %s", f->name,
+			    directory, strerror(errno));
+	while (f->extensions[count])
+		count++;
+	for (int k = 0; k < n; k++) {
+		char path[PATH_MAX];
+		struct stat st;
+
+		snprintf(path, sizeof(path), "%s/%s", directory, found[k]->d_name);
+		free(found[k]);
+		if (result || stat(path, &st) || !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+			continue;
+		if (count == FUNCTION_EXTENSIONS)
+			result = fail(-ENOSPC, error, size,
+				      "function %s: more than %d extensions, with those of %s "
+				      "(extensions = none leaves them out)",
+				      f->name, FUNCTION_EXTENSIONS, directory);
+		else
+			f->extensions[count++] = strdup(path);
+	}
+	free(found);
+	return result;
+}
+
 int slicer_function_finish(struct slicer_function *f, char *error, size_t size)
 {
 	if (!f->name[0])
@@ -277,6 +325,8 @@ int slicer_function_finish(struct slicer_function *f, char *error, size_t size)
 	if (f->directory && access(f->directory, X_OK))
 		return fail(-errno, error, size, "function %s: directory %s: %s", f->name,
 			    f->directory, strerror(errno));
+	if (add_extensions(f, error, size))
+		return -EINVAL;
 	for (char *const *e = f->extensions; *e; e++)
 		if (access(*e, X_OK))
 			return fail(-errno, error, size, "function %s: extension %s: %s", f->name,

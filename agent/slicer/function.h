@@ -16,6 +16,8 @@ struct slicer_function {
 	char *arguments[FUNCTION_ARGUMENTS + 1]; /* NULL-terminated */
 	char *variables[FUNCTION_VARIABLES + 1]; /* NAME=VALUE */
 	char *extensions[FUNCTION_EXTENSIONS + 1];
+	char *extension_directory; /* all in it are external extensions; "none"; NULL = the default
+				    */
 	char *directory; /* LAMBDA_TASK_ROOT and working directory; NULL = where the slicer is */
 	char *handler;	 /* _HANDLER; NULL = "index.handler" */
 	char *user;	 /* NULL = $SUDO_USER, else nobody */

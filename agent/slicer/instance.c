@@ -69,13 +69,24 @@ static bool everybody_waits(const struct instance *i)
 	return true;
 }
 
+/* Lambda knows an external extension by its file's name, and so do we. */
+const char *instance_unregistered(const struct instance *i)
+{
+	for (char *const *path = facts(i)->extensions; *path; path++) {
+		const char *slash = strrchr(*path, '/'), *name = slash ? slash + 1 : *path;
+		unsigned e = 0;
+
+		while (e < i->extension_count && strcmp(i->extensions[e].name, name) != 0)
+			e++;
+		if (e == i->extension_count)
+			return name;
+	}
+	return NULL;
+}
+
 static bool init_is_over(const struct instance *i)
 {
-	unsigned launched = 0;
-
-	while (facts(i)->extensions[launched])
-		launched++;
-	if (!i->runtime.next || i->extension_count < launched)
+	if (!i->runtime.next || instance_unregistered(i))
 		return false;
 	for (unsigned e = 0; e < i->extension_count; e++)
 		if (!i->extensions[e].ready)
@@ -166,6 +177,9 @@ void instance_on_deadline(struct instance *i, uint64_t now)
 	case STARTING:
 		snprintf(text, sizeof(text), "Init timed out after %lld.%02lld seconds",
 			 (long long)f->init_ms / 1000, (long long)f->init_ms % 1000 / 10);
+		if (i->runtime.next && instance_unregistered(i))
+			log_warning("extension %s of %s has not registered (under its file's name)",
+				    instance_unregistered(i), f->name);
 		instance_start_failed(i, "Sandbox.Timedout", text);
 		instance_end(i, "Sandbox.Timedout", text);
 		break;
@@ -353,6 +367,7 @@ void instance_on_news(struct instance *i, const struct keeper_news *news, int fd
 			 " ms of CPU time\n",
 			 facts(i)->cpu_soft_ns / 1000000, facts(i)->cpu_soft_ns / 10000 % 100);
 		output_line(i, text, strlen(text));
+		output_soft_limit(i, news);
 		i->retire |= facts(i)->retire_after_soft;
 		break;
 	case KEEPER_CPU_HARD:

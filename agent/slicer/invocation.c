@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "base/json_writer.h"
+#include "slicer/base64.h"
 #include "slicer/front.h"
 
 /* A random UUID, as Lambda's request ids are. */
@@ -82,35 +83,16 @@ void invocation_fail(struct invocation *v, const char *type, const char *format,
 	invocation_answer(v, body, n > 0 ? (size_t)n : 0, NULL, "Unhandled");
 }
 
-static void base64(const char *from, size_t n, char *to)
+void invocation_add_headers(struct invocation *v)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *f = (const unsigned char *)from;
-	size_t o = 0;
-
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)f[i] << 16 | (i + 1 < n ? (unsigned)f[i + 1] << 8 : 0) |
-			     (i + 2 < n ? f[i + 2] : 0);
-
-		to[o++] = digits[v >> 18];
-		to[o++] = digits[v >> 12 & 63];
-		to[o++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
-		to[o++] = i + 2 < n ? digits[v & 63] : '=';
-	}
-	to[o] = '\0';
-}
-
-static void add_headers(struct invocation *v)
-{
-	char tail[(FRONT_LOG_TAIL + 2) / 3 * 4 + 4], number[32];
+	char tail[BASE64_ROOM(FRONT_LOG_TAIL)], number[32];
 
 	exchange_add_header(v->caller, "X-Amzn-RequestId", v->id);
 	exchange_add_header(v->caller, "X-Amz-Executed-Version", "$LATEST");
 	if (v->function_error)
 		exchange_add_header(v->caller, "X-Amz-Function-Error", v->function_error);
-	if (v->wants_tail) {
-		base64(v->tail, v->tail_used, tail);
+	if (v->wants_tail && !v->streams) {
+		base64_encode(v->tail, v->tail_used, tail);
 		exchange_add_header(v->caller, "X-Amz-Log-Result", tail);
 	}
 	if (v->wants_cpu && v->started && v->response_total_ns >= v->start_total_ns &&
@@ -125,7 +107,11 @@ void invocation_deliver(struct invocation *v)
 {
 	if (!v->caller)
 		return;
-	add_headers(v);
+	if (v->streams) {
+		streaming_end(v);
+		return;
+	}
+	invocation_add_headers(v);
 	exchange_set_data(v->caller, NULL);
 	if (v->answer)
 		exchange_answer_taking(v->caller, 200,

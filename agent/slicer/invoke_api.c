@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The Invoke front, as Lambda's: POST /2015-03-31/functions/{name}/invocations. The name may also
- * be an ARN or have a qualifier; only $LATEST exists.
+ * The Invoke front, as Lambda's: POST /2015-03-31/functions/{name}/invocations, and the same with
+ * an answer in pieces: POST /2021-11-15/functions/{name}/response-streaming-invocations. The name
+ * may also be an ARN or have a qualifier; only $LATEST exists.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 
 #define FUNCTIONS "/2015-03-31/functions/"
 #define INVOCATIONS "/invocations"
+#define STREAM_FUNCTIONS "/2021-11-15/functions/"
+#define STREAM_INVOCATIONS "/response-streaming-invocations"
 
 /* AWS's clients take the type from a header and the text from "Message". */
 static void refuse(struct exchange *x, unsigned status, const char *type, const char *text)
@@ -109,7 +112,7 @@ static void enqueue(struct function *function, struct invocation *v)
 	function->queued++;
 }
 
-static void invoke(struct front *f, struct function *function, struct exchange *x)
+static void invoke(struct front *f, struct function *function, struct exchange *x, bool streams)
 {
 	const char *context = exchange_header(x, "X-Amz-Client-Context");
 	bool event = header_is(x, "X-Amz-Invocation-Type", "Event");
@@ -146,6 +149,7 @@ static void invoke(struct front *f, struct function *function, struct exchange *
 	v->payload = take_payload(x, &v->payload_size);
 	v->client_context = context ? strdup(context) : NULL;
 	v->event = event;
+	v->streams = streams && !event;
 	if (event) {
 		exchange_add_header(x, "X-Amzn-RequestId", v->id);
 		exchange_answer(x, 202, NULL, "", 0);
@@ -159,18 +163,37 @@ static void invoke(struct front *f, struct function *function, struct exchange *
 	function_dispatch(f, function);
 }
 
+/* …/functions/{name}/… of either kind: where the name begins and ends; NULL = neither. */
+static const char *name_in(const char *path, const char **ret_end, bool *ret_streams)
+{
+	const char *end = strrchr(path, '/');
+
+	*ret_end = end;
+	*ret_streams = !strncmp(path, STREAM_FUNCTIONS, sizeof(STREAM_FUNCTIONS) - 1);
+	if (*ret_streams)
+		path += sizeof(STREAM_FUNCTIONS) - 1;
+	else if (!strncmp(path, FUNCTIONS, sizeof(FUNCTIONS) - 1))
+		path += sizeof(FUNCTIONS) - 1;
+	else
+		return NULL;
+	if (!end || end < path || strcmp(end, *ret_streams ? STREAM_INVOCATIONS : INVOCATIONS) != 0)
+		return NULL;
+	return path;
+}
+
 void invoke_api(struct front *f, struct exchange *x)
 {
-	const char *path = exchange_path(x), *name = path + sizeof(FUNCTIONS) - 1, *end;
+	const char *path = exchange_path(x), *name, *end = NULL;
 	struct function *function;
+	bool streams;
 	char text[256];
 
 	if (!strcmp(path, "/ping")) {
 		exchange_answer(x, 200, "text/plain", "pong", 4);
 		return;
 	}
-	if (strncmp(path, FUNCTIONS, sizeof(FUNCTIONS) - 1) != 0 || !(end = strrchr(name, '/')) ||
-	    strcmp(end, INVOCATIONS) != 0) {
+	name = name_in(path, &end, &streams);
+	if (!name) {
 		refuse(x, 404, "ResourceNotFoundException",
 		       "this is POST " FUNCTIONS "{name}" INVOCATIONS);
 		return;
@@ -187,5 +210,5 @@ void invoke_api(struct front *f, struct exchange *x)
 		refuse(x, 404, "ResourceNotFoundException", text);
 		return;
 	}
-	invoke(f, function, x);
+	invoke(f, function, x, streams);
 }

@@ -43,6 +43,7 @@ struct kept {
 	uint64_t extension_start_ns[FUNCTION_EXTENSIONS]; /* their CPU when the invocation began */
 	unsigned extension_count;
 	bool frozen, limited, soft_told;
+	bool stopped; /* over its CPU limit: it stands still, within its invocation */
 	uint64_t limit_ns, soft_ns, start_total_ns, look_ns;
 };
 
@@ -322,9 +323,9 @@ static void on_start(struct keeper *k, struct kept *i, const struct keeper_reque
 	if (i->frozen)
 		boundary(k, i, ONCPU_EV_THAW, NULL, NULL);
 	news->error = boundary(k, i, ONCPU_EV_START, r, news);
-	if (i->frozen && cage_freeze(&i->cage, false))
+	if ((i->frozen || i->stopped) && cage_freeze(&i->cage, false))
 		log_error("%s cannot be thawed", i->cage.path);
-	i->frozen = false;
+	i->frozen = i->stopped = false;
 	read_extensions(i, &used);
 	memcpy(i->extension_start_ns, used.extension_ns, sizeof(i->extension_start_ns));
 	i->limit_ns = r->cpu_limit_ns;
@@ -371,6 +372,11 @@ static void on_request(struct keeper *k, const struct keeper_request *r)
 		tell_parts(k, i);
 		news.error = boundary(k, i, ONCPU_EV_END, r, &news);
 		unlimit(k, i);
+		/* its end was on its way when it was stopped; one that timed out is killed next */
+		if (i->stopped && !r->freeze && r->status != ONCPU_STATUS_TIMEOUT) {
+			cage_freeze(&i->cage, false);
+			i->stopped = false;
+		}
 		break;
 	case KEEPER_SUSPEND:
 		tell_parts(k, i);
@@ -469,7 +475,10 @@ static uint64_t look(struct keeper *k, struct kept *i, uint64_t now)
 		tell(k, &news, -1);
 	}
 	if (i->limit_ns && used >= i->limit_ns) {
-		/* the books of the invocation close here, whatever the killing takes */
+		/* It stands still from here on, whoever is busy elsewhere. No boundary: what that
+		 * costs is its own. The front's next word thaws or ends it. */
+		cage_freeze(&i->cage, true);
+		i->stopped = true;
 		news.op = KEEPER_CPU_HARD;
 		unlimit(k, i);
 		tell(k, &news, -1);

@@ -22,6 +22,8 @@ static inline void set_deadline(struct instance *i, int64_t ms)
 /* ---- instance.c ---- */
 bool instance_freezes(const struct instance *i);
 bool instance_freezes_at_once(const struct instance *i);
+/* The name of an external extension that has not registered; NULL = none. */
+const char *instance_unregistered(const struct instance *i);
 /* Every extension that wants invocations asked for next. */
 bool instance_extensions_wait(const struct instance *i);
 /* front_ask(), and notes when the instance freezes with it. */

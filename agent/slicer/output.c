@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "core/billing.h"
+#include "slicer/events.h"
 #include "slicer/front.h"
 #include "slicer/report.h"
 #include "slicer/telemetry.h"
+#include "slicer/telemetry_event.h"
 
 #define READ_AT_ONCE (64u << 10)
 #define DRAIN_AT_MOST (16u)
@@ -126,6 +128,34 @@ static int64_t billed_ms(const struct report *r)
 					    .cold_start = r->init_ns >= 0 };
 
 	return billing_billed_ns(presets, policies_find(presets, "aws-lambda"), &record) / 1000000;
+}
+
+void output_soft_limit(struct instance *i, const struct keeper_news *news)
+{
+	struct invocation *v = i->current;
+	char line[TELEMETRY_EVENT];
+	int n;
+
+	if (!v || !v->started)
+		return;
+	n = telemetry_event_soft_limit(front_realtime(), v->id,
+				       (int64_t)(news->total_ns - v->start_total_ns),
+				       i->function->facts->cpu_soft_ns, line, sizeof(line));
+	telemetry_platform(i, line, n);
+	if (n > 0 && i->front->options->telemetry)
+		printf("%s\n", line);
+	fflush(stdout);
+}
+
+void output_timed_out(struct instance *i, const char *text)
+{
+	char time[TELEMETRY_TIME], line[256];
+	int n;
+
+	event_time(time, sizeof(time));
+	n = snprintf(line, sizeof(line), "%s %s %s\n\n", time, i->current->id, text);
+	if (n > 0 && (size_t)n < sizeof(line))
+		put(i, line, (size_t)n);
 }
 
 void output_report(struct instance *i, const struct keeper_news *news, const char *status)

@@ -11,6 +11,7 @@
 #define ONCPU_SLICER_PROTOCOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "oncpu/abi.h"
@@ -64,8 +65,21 @@ struct keeper_news {
 	char text[160];
 };
 
-/* 0 or -errno. `fd` −1 = none. */
+/* 0 or -errno. `fd` −1 = none. Waits for room: for the keeper only, since the front always reads.
+ * Both waiting for each other would be for ever; the front has an outbox. */
 int protocol_send(int socket, const void *message, unsigned size, int fd);
+
+/* The front's requests, in their order: what the socket has no room for yet waits here. */
+struct outbox {
+	int socket;
+	struct keeper_request *waiting;
+	size_t first, count, capacity;
+};
+
+/* 0, -ENOMEM, -errno of the socket. */
+int outbox_send(struct outbox *box, const struct keeper_request *request);
+int outbox_flush(struct outbox *box); /* as far as there is room */
+void outbox_free(struct outbox *box);
 /* Bytes of a whole message; 0 = the other end is gone; -EAGAIN; -errno. *ret_fd −1 = none came. */
 int protocol_receive(int socket, void *message, unsigned size, int *ret_fd);
 

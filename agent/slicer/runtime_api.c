@@ -195,6 +195,23 @@ static void on_invocation(struct instance *i, struct exchange *x)
 		event_refuse(x, 404, "NotFound", "an invocation has response, error and suspend");
 }
 
+bool runtime_api_streams(struct exchange *x)
+{
+	const char *mode = exchange_header(x, "Lambda-Runtime-Function-Response-Mode");
+
+	return mode && !strcasecmp(mode, "streaming");
+}
+
+void runtime_api_piece(struct instance *i, struct exchange *x)
+{
+	char id[FRONT_ID];
+	const char *verb = split(exchange_path(x), id);
+
+	if (verb && !strcmp(verb, "response") && !strcmp(exchange_method(x), "POST") &&
+	    runtime_api_streams(x))
+		instance_on_piece(i, id, x);
+}
+
 void runtime_api(struct instance *i, struct exchange *x)
 {
 	exchange_set_data(x, i);

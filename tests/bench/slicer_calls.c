@@ -3,8 +3,9 @@
  * What a caller waits for, and how many calls a second: a trivial function under `oncpu run`,
  * frozen and not, beside the same function without a platform.
  *
- * slicer_calls latency ROUNDS NAME=PORT/FUNCTION…   medians of interleaved calls, in µs
- * slicer_calls rate SECONDS CALLERS NAME=PORT/FUNCTION…
+ * slicer_calls latency ROUNDS GAP_US NAME=PORT/FUNCTION…  interleaved calls, GAP_US between two: a
+ * line of NAME, median and p99 in µs each slicer_calls rate SECONDS CALLERS NAME=PORT/FUNCTION…   a
+ * line of NAME, calls/s and refusals each
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TARGETS = 8, CALLS = 200, CALLERS = 64 };
+enum { TARGETS = 8, CALLS = 50, CALLERS = 64 };
 
 struct target {
 	char name[32], function[64], request[512];
@@ -79,7 +80,7 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void latency(struct target *targets, int count, int rounds)
+static void latency(struct target *targets, int count, int rounds, useconds_t gap_us)
 {
 	for (int i = 0; i < count; i++) {
 		targets[i].us = calloc((size_t)rounds * CALLS, sizeof(double));
@@ -88,22 +89,21 @@ static void latency(struct target *targets, int count, int rounds)
 	for (int r = 0; r < rounds; r++)
 		for (int i = 0; i < count; i++)
 			for (int c = 0; c < CALLS; c++) {
-				double began = now();
+				double began;
 
+				usleep(gap_us); /* so that it is frozen by then, if it ever is */
+				began = now();
 				if (call(&targets[i], targets[i].fd) != 200) {
 					fprintf(stderr, "%s: a call failed\n", targets[i].name);
 					exit(1);
 				}
 				targets[i].us[targets[i].count++] = (now() - began) * 1e6;
 			}
-	printf("%-34s %9s %9s %9s\n", "a call, us", "median", "p99", "ratio");
 	for (int i = 0; i < count; i++) {
 		struct target *t = &targets[i];
 
 		qsort(t->us, t->count, sizeof(double), by_size);
-		printf("%-34s %9.1f %9.1f %9.2f\n", t->name, t->us[t->count / 2],
-		       t->us[t->count * 99 / 100],
-		       t->us[t->count / 2] / targets[0].us[targets[0].count / 2]);
+		printf("%s %.1f %.1f\n", t->name, t->us[t->count / 2], t->us[t->count * 99 / 100]);
 	}
 }
 
@@ -142,22 +142,22 @@ static void rate(struct target *t, double seconds, int callers)
 	stop = true;
 	for (int i = 0; i < callers; i++)
 		pthread_join(threads[i], NULL);
-	printf("%-34s %9.0f calls/s (%lu refused)\n", t->name, (double)done / (now() - began),
-	       refused);
+	printf("%s %.0f %lu\n", t->name, (double)done / (now() - began), refused);
 	fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
 	static struct target targets[TARGETS];
-	int first = argc > 1 && !strcmp(argv[1], "rate") ? 4 : 3, count = 0;
+	const int first = 4;
+	int count = 0;
 
 	if (argc <= first)
 		return fprintf(stderr, "see the head of slicer_calls.c\n"), 2;
 	for (int a = first; a < argc && count < TARGETS; a++)
 		parse(&targets[count++], argv[a]);
-	if (first == 3) {
-		latency(targets, count, atoi(argv[2]));
+	if (!strcmp(argv[1], "latency")) {
+		latency(targets, count, atoi(argv[2]), (useconds_t)atoi(argv[3]));
 		return 0;
 	}
 	for (int i = 0; i < count; i++)

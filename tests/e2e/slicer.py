@@ -133,8 +133,9 @@ def node(handler="index.handler", **properties):
 class Slicer:
     alive = []
 
-    def __init__(self, functions, *options, directory=None):
-        """functions: name → properties, with "_" for "-"; a list is a property given often."""
+    def __init__(self, functions, *options, directory=None, prefix=()):
+        """functions: name → properties, with "_" for "-"; a list is a property given often. prefix: a
+        command that ends by executing what follows it."""
         self.directory = directory or tempfile.mkdtemp(prefix="oncpu-slicer-")
         os.chmod(self.directory, 0o755)
         config = os.path.join(self.directory, "config")
@@ -142,13 +143,15 @@ class Slicer:
             for name, properties in functions.items():
                 f.write(f'[function "{name}"]\n')
                 for key, values in {"user": "nobody", **properties}.items():
+                    if not values and key == "user":
+                        continue
                     for value in values if isinstance(values, list) else [values]:
                         f.write(f"{key.replace('_', '-')} = {value}\n")
         self.said = os.path.join(self.directory, "said")
         ready, told = os.pipe()
         with open(self.said, "a") as said:
             self.process = subprocess.Popen(
-                [ONCPU, "run", "--quiet", "--config", config, "--listen", "127.0.0.1:0",
+                [*prefix, ONCPU, "run", "--quiet", "--config", config, "--listen", "127.0.0.1:0",
                  "--ready-fd", str(told), *self.where(), *options],
                 pass_fds=[told], stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                 env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})

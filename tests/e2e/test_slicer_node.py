@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """`oncpu run` under AWS's own clients: aws-lambda-ric as the runtime, @aws-sdk/client-lambda as the
 caller, both as npm has them."""
+import base64
 import json
+import os
 import shutil
 import subprocess
+import tempfile
 
 from slicer import CLIENTS, DEADLINE, LAMBDA, MS, Slicer, check, main, node
 
@@ -46,14 +49,69 @@ def ordinary():
     a = s.invoke("stream", {"pieces": 3, "break": True})
     check("aws-lambda-ric: a stream that breaks off is an error, after what there was of it",
           a.error == "Unhandled" and a.body.startswith(b"piece 0\npiece 1\npiece 2\n"), a)
+    suspended(s)
     refusals(s)
     limits(s)
-    answers = [s.invoke("hello", {"name": n}) for n in range(200)]
-    check("aws-lambda-ric: 200 invocations, one after the other",
-          [x.value["name"] for x in answers] == list(range(200)) and not any(x.error for x in answers))
+    answers = [s.invoke("hello", {"name": n}) for n in range(500)]
+    check("aws-lambda-ric: 500 invocations, one after the other",
+          [x.value["name"] for x in answers] == list(range(500)) and not any(x.error for x in answers))
     asked(s)
     sdk(s)
     s.stop("aws-lambda-ric")
+
+
+def suspended(s):
+    """From an unmodified handler, with one HTTP call."""
+    answers = [s.invoke("hello", {"do": "suspend", "times": 2, "name": n}) for n in "ABC"]
+    check("aws-lambda-ric: suspend and resume, A, B, C: each caller has an answer of his own",
+          [a.value["seen"] for a in answers] == [["A"], ["A", "B"], ["A", "B", "C"]]
+          and answers[2].value["ids"] == [a.id() for a in answers], answers)
+    records = [s.record(a, "hello") for a in answers]
+    check("aws-lambda-ric: A, B, C: the records",
+          [(r["status"], r["continues"]) for r in records]
+          == [("suspended", None), ("suspended", answers[0].id()), ("ok", answers[1].id())], records)
+    clean(s, "A, B, C")
+    a = s.invoke("hello", {"do": "until", "ms": 300})
+    r = s.record(a, "hello")
+    check("aws-lambda-ric: suspend until: the same caller, one record in two segments, billed for what was awake",
+          a.value == {"status": 200} and len(r["segments"]) == 2 and r["wall_ns"] >= 300 * MS
+          and sum(x["wall_ns"] for x in r["segments"]) < 200 * MS, (a, r))
+    clean(s, "suspend until")
+    answers = [s.invoke("hello", {"do": "done"}), s.invoke("hello", {"do": "echo"})]
+    log = s.log("hello")
+    first, second = (s.record(a, "hello") for a in answers)
+    check("aws-lambda-ric: report_done in mid-handler: stopped there, and gone on by the next trigger",
+          [a.value for a in answers] == [None, {"ended": True}]
+          and next(k for k, x in enumerate(log) if x.endswith("Beginning"))
+          < log.index(f"START RequestId: {answers[1].id()} Version: $LATEST")
+          < next(k for k, x in enumerate(log) if x.endswith("Ending")), (answers, log[-20:]))
+    check("aws-lambda-ric: report_done in mid-handler: flagged",
+          (first["status"], second["continues"]) == ("suspended", first["id"]) and "continues" in second["flags"],
+          (first, second))
+    clean(s, "report_done in mid-handler")
+
+
+def clean(s, what):
+    answers = [s.invoke("hello", {"name": n}) for n in (1, 2)]
+    check(f"aws-lambda-ric: {what}: the two invocations after it succeed",
+          [a.value.get("name") for a in answers] == [1, 2], answers)
+
+
+def extension():
+    """One that flushes after the answer, beside AWS's own runtime client."""
+    told = os.path.join(tempfile.mkdtemp(prefix="oncpu-told-"), "told")
+    os.chmod(os.path.dirname(told), 0o777)
+    s = Slicer({"watched": node(extension=LAMBDA + "/telemetry.py", env=[f"TOLD={told}", "FLUSH_MS=30"])})
+    answers = [s.invoke("watched", {"name": n}, X_Oncpu_Cpu="1") for n in range(3)]
+    records = [s.record(a, "watched") for a in answers]
+    check("aws-lambda-ric with an extension that flushes after the answer: its CPU is in the record, and named",
+          all(a.value["name"] == n and r["cpu_ns"] >= 30 * MS > int(a.headers["x-oncpu-cpu-ns"])
+              and r["after_response"]["cpu_ns"] >= 30 * MS and r["extensions"][0]["name"] == "telemetry.py"
+              and 30 * MS <= r["extensions"][0]["cpu_ns"] < r["cpu_ns"]
+              for n, (a, r) in enumerate(zip(answers, records))), [(a, r) for a, r in zip(answers, records)])
+    s.stop("aws-lambda-ric with an extension")
+    os.unlink(told)
+    os.rmdir(os.path.dirname(told))
 
 
 def refusals(s):
@@ -120,7 +178,7 @@ def asked(s):
 
 def sdk(s):
     """`single` is of another slicer's kind: one instance, so that the second caller is turned away."""
-    other = Slicer({"hello": node(), "single": node()}, "--telemetry")
+    other = Slicer({"hello": node(), "single": node(), "stream": node("index.stream")}, "--telemetry")
     out = subprocess.run([shutil.which("node"), LAMBDA + "/caller.mjs", CLIENTS,
                           f"http://127.0.0.1:{other.port}"], capture_output=True, text=True,
                          timeout=DEADLINE, check=False)
@@ -128,7 +186,7 @@ def sdk(s):
     for line in out.stdout.splitlines():
         case = json.loads(line)
         got[case.pop("case")] = case
-    if len(got) < 10:
+    if len(got) < 15:
         check("@aws-sdk/client-lambda: every case is run", False, (out.stdout, out.stderr))
         return
     check("@aws-sdk/client-lambda: success", got["success"]["status"] == 200
@@ -144,6 +202,7 @@ def sdk(s):
     check("@aws-sdk/client-lambda: ResourceNotFoundException",
           (got["unknown"]["thrown"], got["unknown"]["status"]) == ("ResourceNotFoundException", 404),
           got["unknown"])
+    streams(got)
     check("@aws-sdk/client-lambda: RequestTooLargeException",
           (got["large"]["thrown"], got["large"]["status"]) == ("RequestTooLargeException", 413),
           got["large"])
@@ -154,6 +213,25 @@ def sdk(s):
     check("--telemetry: a platform.report for each",
           len(reports) >= 5 and all(r["record"]["metrics"]["durationMs"] > 0 for r in reports), reports)
     other.stop("@aws-sdk/client-lambda")
+
+
+def streams(got):
+    a = got["streamed"]
+    check("InvokeWithResponseStream: the pieces in their order, then InvokeComplete with the log",
+          (a.get("status"), a.get("version")) == (200, "$LATEST") and a["chunks"] > 1
+          and a["text"] == "".join(f"piece {i}\n" for i in range(50)) and "ErrorCode" not in a["complete"]
+          and "REPORT RequestId" in base64.b64decode(a["complete"]["LogResult"]).decode(), a)
+    a = got["broken"]
+    check("InvokeWithResponseStream: one that breaks off: what there was, then the error from the trailers",
+          a["text"].startswith("piece 0\npiece 1\n") and "broken off" in a["complete"]["ErrorDetails"]
+          and a["complete"]["ErrorCode"] == json.loads(a["complete"]["ErrorDetails"])["errorType"], a)
+    check("InvokeWithResponseStream: of a function that does not stream: its answer in one piece",
+          json.loads(got["whole"]["text"])["name"] == "Ada" and got["whole"]["chunks"] == 1, got["whole"])
+    check("InvokeWithResponseStream: a thrown error",
+          got["thrown"]["text"] == "" and got["thrown"]["complete"]["ErrorCode"] == "RangeError", got["thrown"])
+    check("InvokeWithResponseStream: ResourceNotFoundException",
+          (got["nowhere"].get("thrown"), got["nowhere"]["status"]) == ("ResourceNotFoundException", 404),
+          got["nowhere"])
 
 
 def crowds():
@@ -177,4 +255,4 @@ def crowds():
           (wide, narrow))
 
 
-main("oncpu run under AWS's clients", ordinary, crowds, node=True)
+main("oncpu run under AWS's clients", ordinary, extension, crowds, node=True)

@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """`oncpu run`: suspend and resume, early answers, extensions, names used again, logs, the law."""
+import collections
 import concurrent.futures
+import http.client
+import json
 import os
 import random
+import struct
 import tempfile
+import zlib
 
-from slicer import LAMBDA, MS, Slicer, alive, bare, check, main, until
+from slicer import DEADLINE, LAMBDA, MS, Slicer, alive, bare, check, main, unified, until
 
 
 def clean(s, function, what):
@@ -141,6 +146,11 @@ def again():
     a = s.invoke("again", {"do": "answer_other", "other": crash.id()})
     check("--strict: an answer to another id is refused with 400",
           a.value == {"statuses": [400, 400, 409, 409]}, a)
+    s.invoke("again", {"do": "twice"})
+    s.invoke("again")
+    check("--strict: a second answer is refused with 403", "answered with [202, 403]" in s.log("again"),
+          s.log("again"))
+    a = s.invoke("again")
     s.report("again", a.id())
     lines = s.lines("logs", "again")
     check("the log: an invocation of before a restart, and one of after it",
@@ -151,10 +161,73 @@ def again():
     s.stop("a restart")
 
 
+def streaming():
+    """InvokeWithResponseStream, byte by byte: the first piece is with its caller before there is a second."""
+    tell = os.path.join(tempfile.mkdtemp(prefix="oncpu-tell-"), "fifo")
+    os.chmod(os.path.dirname(tell), 0o755)
+    os.mkfifo(tell)
+    os.chmod(tell, 0o666)
+    s = Slicer({"stream": bare(env="TELL=" + tell, timeout="10s"), "endless": bare(timeout="1s")})
+    for broken in (False, True):
+        c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=DEADLINE)
+        c.request("POST", "/2021-11-15/functions/stream/response-streaming-invocations",
+                  json.dumps({"do": "stream", **({"break": True} if broken else {})}))
+        r = c.getresponse()
+        first = message(r)
+        with open(tell, "w") as f:
+            f.write("second")
+        rest = [message(r), message(r)]
+        check("a streamed answer: its first piece comes before the second is written, and InvokeComplete at the end"
+              if not broken else "a streamed answer that breaks off: the error of its trailers",
+              (r.getheader("Content-Type"), first, rest[0]) == ("application/vnd.amazon.eventstream",
+              ("PayloadChunk", b"first;"), ("PayloadChunk", b"second")) and rest[1][0] == "InvokeComplete"
+              and json.loads(rest[1][1]) == ({"ErrorCode": "Half", "ErrorDetails":
+                                              '{"errorType":"Half","errorMessage":"broken"}'} if broken else {})
+              and r.read() == b"", (first, rest))
+        c.close()
+    for size, fits in ((20 << 20, True), ((20 << 20) + 1, False)):
+        a = s.invoke("stream", {"do": "stream_bytes", "bytes": size})
+        check(f"a streamed answer of {size} bytes: " + ("is whole" if fits else "is too large"),
+              (a.error is None and len(a.body) == size) if fits
+              else a.value["errorType"] == "Function.ResponseSizeTooLarge", (a.error, a.body[:200]))
+    a = s.invoke("endless", {"do": "stream_bytes"})
+    check("a streamed answer without end: ended, and bounded",
+          a.value["errorType"] in ("Sandbox.Timedout", "Function.ResponseSizeTooLarge"), (a.error, a.body[:200]))
+    check("  and an ordinary function answers after it", s.invoke("stream", {"n": 1}).value["echo"] == {"n": 1})
+    s.stop("streaming")
+    os.unlink(tell)
+    os.rmdir(os.path.dirname(tell))
+
+
+def message(r):
+    """One message of an event stream: the event's type, the payload. Each CRC is checked."""
+    prelude = r.read(12)
+    whole, headers, crc = struct.unpack(">III", prelude)
+    body = r.read(whole - 12)
+    assert crc == zlib.crc32(prelude[:8]) and zlib.crc32(prelude + body[:-4]) == struct.unpack(">I", body[-4:])[0]
+    at, found = 0, {}
+    while at < headers:
+        n = body[at]
+        name, kind, size = body[at + 1:at + 1 + n], body[at + 1 + n], int.from_bytes(body[at + 2 + n:at + 4 + n], "big")
+        assert kind == 7
+        found[name.decode()] = body[at + 4 + n:at + 4 + n + size].decode()
+        at += 4 + n + size
+    assert found[":message-type"] == "event"
+    return found[":event-type"], body[headers:-4]
+
+
 def law():
-    """2,000 of every kind, on several functions at once."""
+    """10,000 of every kind, on several functions at once, frozen between: the law against the kernel's own books.
+    Those are the parent's of all runs: what ends is still counted there."""
+    books = os.path.join(unified(), "oncpu", "cpu.stat")
+
+    def charged_ns():
+        with open(books) as f:
+            return int(f.readline().split()[1]) * 1000
+
     s = Slicer({"a": bare(concurrency=4, grace="20ms"), "b": bare(concurrency=2, timeout="150ms"),
                 "c": bare(freeze_after="5ms"), "d": bare(no_freeze="yes")})
+    before = charged_ns()  # nothing of it has run yet
     r = random.Random(7)
     kinds = ([{}] * 40 + [{"do": "burn", "ms": 2}] * 10 + [{"do": "sleep", "ms": 3}] * 10
              + [{"do": "error"}] * 3
@@ -165,8 +238,8 @@ def law():
 
     def caller(n):
         # the last two take one at a time: each has one instance, and no caller is turned away
-        function, count = [("a", 300), ("a", 300), ("a", 300), ("b", 350), ("b", 350), ("c", 200),
-                           ("d", 200)][n]
+        function, count = [("a", 1900), ("a", 1900), ("a", 1900), ("b", 850), ("b", 850), ("c", 1300),
+                           ("d", 1300)][n]
         answers = []
         for k in range(count):
             event = r.choice(kinds)
@@ -177,13 +250,20 @@ def law():
 
     with concurrent.futures.ThreadPoolExecutor(7) as pool:
         answers = sum(pool.map(caller, range(7)), [])
-    check("2,000 invocations of every kind: each is answered, none is turned away",
-          [a.status for a in answers] == [200] * 2000, {a.status for a in answers})
-    records, _ = s.stop("2,000 invocations")
+    check("10,000 invocations of every kind: each is answered, none is turned away",
+          [a.status for a in answers] == [200] * 10000, {a.status for a in answers})
+    records, instances = s.stop("10,000 invocations")
+    total, charged = sum(i["total_cpu_ns"] for i in instances), charged_ns() - before
+    statuses = collections.Counter(r["status"] for r in records)
+    print(f"# {dict(statuses)}; {len(instances)} instances: {total} ns in their accounts, {charged} ns in the kernel's books, "
+          f"{(total - charged) / charged * 100:+.5f} %")
+    check("10,000 invocations: the accounts are the kernel's own books, to 0.001 %",
+          abs(total - charged) <= 1e-5 * charged and charged > 1e9, (total, charged))
     ids = {x["id"] for x in records}
-    check("2,000 invocations: each has one record",
-          len(records) == 2000 and ids == {a.id() for a in answers},
+    check("10,000 invocations: each has one record",
+          len(records) == 10000 and ids == {a.id() for a in answers},
           (len(records), len(ids), len({a.id() for a in answers} - ids)))
 
 
-main("suspend, resume, extensions and the law", suspend, extension, again, law)
+PARTS = [suspend, extension, again, streaming, law]
+main("suspend, resume, extensions, streams and the law", *PARTS)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The smallest function: answers every event with {"hello":true}.
+ * The smallest function: answers every event with {"hello":true}; {"sleep":MS} after a while. To
+ * {"suspend":true} it answers {"suspended":true}, and whatever the next event is with that event.
  *
  * hello            a Lambda runtime: polls the Runtime API at AWS_LAMBDA_RUNTIME_API
- * hello PORT       the same without a platform: an HTTP server of its own, for comparison
+ * hello PORT       the same without a platform: an HTTP server of its own, for comparison; 0 = any
+ * port, which it prints
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -12,7 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "oncpu/runtime.h"
+
 #define ANSWER "{\"hello\":true}"
+#define SUSPENDED "{\"suspended\":true}"
 
 static char buffer[8 << 20];
 
@@ -60,7 +65,9 @@ static size_t receive(int fd)
 static int poll_runtime_api(const char *api)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
-	char host[64], path[256], id[64];
+	static char event[4096];
+	char host[64], path[sizeof(event) + 256], id[64];
+	long length;
 	const char *colon = strchr(api, ':'), *at;
 	int fd = socket(AF_INET, SOCK_STREAM, 0), n;
 
@@ -79,11 +86,22 @@ static int poll_runtime_api(const char *api)
 		at = strcasestr(buffer, "lambda-runtime-aws-request-id:");
 		if (!at || sscanf(at + 30, " %63[^\r]", id) != 1)
 			die("no request id");
+		at = strstr(buffer, "{\"sleep\":");
+		if (at)
+			usleep((useconds_t)atoi(at + 9) * 1000);
+		snprintf(event, sizeof(event), "%s", ANSWER);
+		if (strstr(buffer, "{\"suspend\":")) {
+			length = oncpu_suspend(api, SUSPENDED, sizeof(SUSPENDED) - 1, event,
+					       sizeof(event) - 1);
+			if (length < 0 || (size_t)length >= sizeof(event))
+				die("suspend");
+			event[length] = '\0';
+		}
 		n = snprintf(path, sizeof(path),
 			     "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\n"
 			     "Host: runtime\r\nContent-Type: application/json\r\n"
-			     "Content-Length: %zu\r\n\r\n" ANSWER,
-			     id, sizeof(ANSWER) - 1);
+			     "Content-Length: %zu\r\n\r\n%s",
+			     id, strlen(event), event);
 		send_all(fd, path, (size_t)n);
 		if (!receive(fd))
 			return 0;
@@ -96,11 +114,18 @@ static _Noreturn void serve(unsigned short port)
 				  .sin_port = htons(port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1, n;
+	socklen_t length = sizeof(at);
 	char answer[256];
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 16))
 		die("listen");
+	if (getsockname(fd, (struct sockaddr *)&at, &length))
+		die("getsockname");
+	if (!port) {
+		printf("%u\n", ntohs(at.sin_port));
+		fflush(stdout);
+	}
 	n = snprintf(answer, sizeof(answer),
 		     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 		     "Content-Length: %zu\r\n\r\n" ANSWER,

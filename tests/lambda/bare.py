@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """A function without any library: polls the Runtime API over raw HTTP and does what the event's "do"
 says, the forbidden included. bare.py deaf never reads what it asked for."""
+import base64
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -81,6 +83,64 @@ def do_tell(event, request_id):
     respond(request_id, {"told": True})
     with open(os.environ["TELL"], "w") as f:
         f.write("answered")
+
+
+def do_facts(event, request_id):
+    return {"environment": dict(os.environ), "directory": os.getcwd(), "uid": os.getuid(), "gid": os.getgid(),
+            "groups": os.getgroups(), "arguments": sys.argv}
+
+
+def do_allocate(event, request_id):
+    block = bytearray(event["mb"] << 20)
+    for at in range(0, len(block), 4096):
+        block[at] = 1
+    return {"allocated": len(block) >> 20}
+
+
+def do_burn_together(event, request_id):
+    """Two processes at once."""
+    child = os.fork()
+    burn(event["ms"])
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return {"burned": event["ms"]}
+
+
+def do_twice(event, request_id):
+    print("answered with", [respond(request_id, {"answer": n}) for n in (1, 2)], flush=True)
+
+
+def streamed(request_id, pieces, trailers=b""):
+    """Answers piece by piece, each as soon as it comes."""
+    with socket.create_connection((HOST, int(PORT))) as s:
+        s.sendall(f"POST {API}{request_id}/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                  "Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: text/plain\r\n"
+                  "Trailer: Lambda-Runtime-Function-Error-Type\r\nTrailer: Lambda-Runtime-Function-Error-Body"
+                  "\r\n\r\n".encode())
+        for piece in pieces:
+            s.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        s.sendall(b"0\r\n" + trailers + b"\r\n")
+        return s.recv(65536)[9:12].decode()
+
+
+def do_stream(event, request_id):
+    """The second half only when somebody has had the first one: he writes to $TELL."""
+    def pieces():
+        yield b"first;"
+        with open(os.environ["TELL"]) as f:
+            yield f.read().encode()
+    error = base64.b64encode(b'{"errorType":"Half","errorMessage":"broken"}')
+    streamed(request_id, pieces(), b"Lambda-Runtime-Function-Error-Type: Half\r\nLambda-Runtime-Function-Error-Body"
+             b": " + error + b"\r\n" if event.get("break") else b"")
+
+
+def do_stream_bytes(event, request_id):
+    """Of this size in all; for ever without one."""
+    block = b"z" * 65536
+    sizes = itertools.repeat(65536) if "bytes" not in event else \
+        [min(65536, event["bytes"] - at) for at in range(0, event["bytes"], 65536)]
+    print("streamed:", streamed(request_id, (block[:n] for n in sizes)), flush=True)
 
 
 # ---- suspend and resume ----
@@ -274,7 +334,7 @@ while True:
     name = trigger.getheader("Lambda-Runtime-Aws-Request-Id")
     what = json.loads(body)
     count += 1
-    silent = ("tell", "early", "refused", "error", "long_header", "hang_up")
+    silent = ("twice", "stream", "stream_bytes", "tell", "early", "refused", "error", "long_header", "hang_up")
     answer = globals()["do_" + what.get("do", "echo")](what, name)
     if what.get("do") not in silent:
         respond(name, answer)

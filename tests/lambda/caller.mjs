@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 
 const [modules, endpoint] = process.argv.slice(2);
-const { LambdaClient, InvokeCommand } = createRequire(modules + "/")("@aws-sdk/client-lambda");
+const { LambdaClient, InvokeCommand, InvokeWithResponseStreamCommand } = createRequire(modules + "/")("@aws-sdk/client-lambda");
 const client = new LambdaClient({
   endpoint, region: "us-east-1", maxAttempts: 1,
   credentials: { accessKeyId: "nobody", secretAccessKey: "nothing" },
@@ -24,6 +24,21 @@ async function invoke(FunctionName, event, more = {}) {
   }
 }
 
+async function stream(FunctionName, event, more = {}) {
+  try {
+    const answer = await client.send(new InvokeWithResponseStreamCommand(
+      { FunctionName, Payload: JSON.stringify(event), ...more }));
+    let text = "", chunks = 0, complete;
+    for await (const part of answer.EventStream) {
+      if (part.PayloadChunk) { chunks++; text += Buffer.from(part.PayloadChunk.Payload).toString(); }
+      if (part.InvokeComplete) complete = part.InvokeComplete;
+    }
+    return { status: answer.StatusCode, version: answer.ExecutedVersion, text, chunks, complete };
+  } catch (error) {
+    return { thrown: error.name, status: error.$metadata?.httpStatusCode, message: error.message };
+  }
+}
+
 const say = (name, result) => console.log(JSON.stringify({ case: name, ...result }));
 say("success", await invoke("hello", { name: "Ada" }));
 say("error", await invoke("hello", { do: "throw" }));
@@ -33,6 +48,11 @@ say("dry", await invoke("hello", {}, { InvocationType: "DryRun" }));
 say("arn", await invoke("arn:aws:lambda:us-east-1:000000000000:function:hello", { name: "by ARN" }));
 say("unknown", await invoke("nobody-knows", {}));
 say("large", await invoke("hello", { payload: "y".repeat(7 << 20) }));
+say("streamed", await stream("stream", { pieces: 50 }, { LogType: "Tail" }));
+say("broken", await stream("stream", { pieces: 3, break: true }));
+say("whole", await stream("hello", { name: "Ada" }));
+say("thrown", await stream("hello", { do: "throw" }));
+say("nowhere", await stream("nobody-knows", {}));
 const both = await Promise.all([1, 2].map(() => invoke("single", { do: "sleep", ms: 300 })));
 say("busy", both.find((x) => x.thrown) ?? both[1]);
 say("served", both.find((x) => !x.thrown) ?? both[0]);

@@ -2,6 +2,10 @@
 // Handlers for AWS's own runtime client: what the event's "do" says.
 let count = 0;
 
+const post = (path, body) => fetch(
+  `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation/${path}`,
+  { method: "POST", body: body && JSON.stringify(body) });
+
 const actions = {
   echo: (event, context) => ({
     count, name: event.name, left: context.getRemainingTimeInMillis(), id: context.awsRequestId,
@@ -13,6 +17,25 @@ const actions = {
   sleep: async (event) => { await new Promise((done) => setTimeout(done, event.ms)); return count; },
   burn: (event) => { const end = Date.now() + event.ms; while (Date.now() < end); return { burned: true }; },
   exit: (event) => process.exit(event.status),
+  suspend: async (event, context) => {
+    const seen = [event.name], ids = [context.awsRequestId];
+    for (let i = 0; i < event.times; i++) {
+      const reply = await post(context.awsRequestId + "/suspend", { seen });
+      seen.push((await reply.json()).name);
+      ids.push(reply.headers.get("Lambda-Runtime-Aws-Request-Id"));
+    }
+    return { seen, ids };
+  },
+  until: async (event, context) => {
+    const reply = await post(`${context.awsRequestId}/suspend?until=${event.ms}`, {});
+    return { status: reply.status };
+  },
+  done: async () => {
+    console.log("Beginning");
+    await post("-/done");
+    console.log("Ending");
+    return { ended: true };
+  },
   log: () => { console.log("a line of the handler"); return {}; },
 };
 

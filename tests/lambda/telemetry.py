@@ -90,3 +90,6 @@ while True:
     if not HOW:
         while done.get() != event["requestId"]:
             pass
+        end = time.process_time() + int(os.environ.get("FLUSH_MS", "0")) / 1000
+        while time.process_time() < end:  # what it makes of it, after the answer
+            pass

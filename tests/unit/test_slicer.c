@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The slicer's pure parts: report lines, the log's bounds, a command line's words, telemetry's
  * queue. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,13 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <zlib.h>
 
+#include "slicer/base64.h"
+#include "slicer/event_stream.h"
 #include "slicer/logbook.h"
+#include "slicer/protocol.h"
 #include "slicer/report.h"
 #include "slicer/slicer.h"
 #include "slicer/telemetry_event.h"
@@ -234,6 +240,91 @@ static void test_events_are_json_whatever_the_bytes(void **state)
 	assert_true(telemetry_event_line(1, "function", nasty, sizeof(nasty) - 1, event, 40) < 0);
 }
 
+/* ---- event streams ---- */
+
+static void test_event_stream_messages_are_awss(void **state)
+{
+	/* the framing's own numbers, as a client checks them */
+	size_t size = 0;
+	char *m = event_stream_message("PayloadChunk", "application/octet-stream", "abc", 3, &size);
+	const unsigned char *b = (const unsigned char *)m;
+	uint32_t whole, headers, crc;
+
+	(void)state;
+	assert_non_null(m);
+	whole = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+	headers = (uint32_t)b[4] << 24 | (uint32_t)b[5] << 16 | (uint32_t)b[6] << 8 | b[7];
+	assert_int_equal(whole, size);
+	assert_int_equal(12 + headers + 3 + 4, size);
+	crc = (uint32_t)crc32(0, b, 8);
+	assert_int_equal(b[8], crc >> 24);
+	assert_int_equal(b[11], crc & 0xff);
+	assert_memory_equal(m + 12, "\013:event-type\007\000\014PayloadChunk", 27);
+	assert_memory_equal(m + 12 + headers, "abc", 3);
+	crc = (uint32_t)crc32(0, b, (unsigned)size - 4);
+	assert_int_equal(b[size - 4], crc >> 24);
+	assert_int_equal(b[size - 1], crc & 0xff);
+	free(m);
+}
+
+static void test_base64_there_and_back(void **state)
+{
+	static const char *const pairs[][2] = { { "", "" },
+						{ "f", "Zg==" },
+						{ "fo", "Zm8=" },
+						{ "foo", "Zm9v" },
+						{ "foob", "Zm9vYg==" } };
+	char text[BASE64_ROOM(4)];
+	size_t size = 0;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(pairs) / sizeof(pairs[0]); n++) {
+		char *back;
+
+		base64_encode(pairs[n][0], strlen(pairs[n][0]), text);
+		assert_string_equal(text, pairs[n][1]);
+		back = base64_decode(text, &size);
+		assert_string_equal(back, pairs[n][0]);
+		assert_int_equal(size, strlen(pairs[n][0]));
+		free(back);
+	}
+	assert_null(base64_decode("Zg=", &size));
+	assert_null(base64_decode("Z*==", &size));
+	assert_null(base64_decode("Zg==Zg==", &size));
+}
+
+/* ---- between the halves ---- */
+
+static void test_outbox_never_waits_and_keeps_the_order(void **state)
+{
+	enum { MANY = 5000 };
+	struct keeper_request r = { .op = KEEPER_START };
+	struct outbox box = { .socket = -1 };
+	uint32_t next = 0;
+	int ends[2], fd;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	box.socket = ends[0];
+	for (uint32_t n = 0; n < MANY; n++) { /* nobody reads: it must not wait for that */
+		r.instance = n;
+		assert_int_equal(outbox_send(&box, &r), 0);
+		if (n % 7 == 0 && protocol_receive(ends[1], &r, sizeof(r), &fd) > 0)
+			assert_int_equal(r.instance, next++);
+	}
+	assert_true(box.count > 0);
+	while (next < MANY) {
+		assert_int_equal(outbox_flush(&box), 0);
+		while (protocol_receive(ends[1], &r, sizeof(r), &fd) > 0)
+			assert_int_equal(r.instance, next++);
+	}
+	assert_int_equal(box.count, 0);
+	close(ends[1]);
+	assert_int_equal(outbox_send(&box, &r), -EPIPE);
+	close(ends[0]);
+	outbox_free(&box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +335,9 @@ int main(void)
 		cmocka_unit_test(test_queue_takes_what_was_subscribed_to),
 		cmocka_unit_test(test_queue_is_bounded_and_says_what_it_dropped),
 		cmocka_unit_test(test_events_are_json_whatever_the_bytes),
+		cmocka_unit_test(test_event_stream_messages_are_awss),
+		cmocka_unit_test(test_base64_there_and_back),
+		cmocka_unit_test(test_outbox_never_waits_and_keeps_the_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
