@@ -49,7 +49,9 @@ def skip(what, why):
 
 
 def main(subject, *parts, node=False):
-    """Runs each part; one that breaks off fails, and the others run all the same."""
+    """Runs each part, or those that the command line names; one that breaks off fails, and the others run
+    all the same."""
+    parts = [p for p in parts if p.__name__ in (sys.argv[1:] or [p.__name__])]
     missing = ("root" if os.geteuid() != 0 else
                "BTF" if not os.access("/sys/kernel/btf/vmlinux", os.R_OK) else
                "node" if node and not shutil.which("node") else

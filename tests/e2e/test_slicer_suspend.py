@@ -265,5 +265,4 @@ def law():
           (len(records), len(ids), len({a.id() for a in answers} - ids)))
 
 
-PARTS = [suspend, extension, again, streaming, law]
-main("suspend, resume, extensions, streams and the law", *PARTS)
+main("suspend, resume, extensions, streams and the law", suspend, extension, again, streaming, law)
