@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-B=$PWD/build
+B=$PWD/${B:-build}
 count=0 bad=0
 
 [ "$(id -u)" = 0 ] || { echo "ok 1 - all # SKIP needs root"; exit 0; }
