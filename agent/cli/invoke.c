@@ -2,6 +2,7 @@
 /* oncpu invoke: one call of a function of oncpu run, over plain HTTP. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,18 @@ static void print_base64(const char *text)
 	}
 }
 
+/* What the front refuses with is JSON; people want its sentence. */
+static int say_refusal(const char *name, const char *body, size_t size)
+{
+	json_t *root = json_loadb(body, size, 0, NULL);
+	const char *text = json_string_value(json_object_get(root, "Message"));
+	int code = text ? command_fail("%s: %s", name, text)
+			: command_fail("%s: %.*s", name, (int)size, body);
+
+	json_decref(root);
+	return code;
+}
+
 static int print_answer(const struct call *c, char *answer, size_t size)
 {
 	char *body = strstr(answer, "\r\n\r\n");
@@ -171,8 +184,7 @@ static int print_answer(const struct call *c, char *answer, size_t size)
 	body += 4;
 	failed = header(answer, "X-Amz-Function-Error");
 	if (status >= 300)
-		return command_fail("%s: %.*s", c->name, (int)(size - (size_t)(body - answer)),
-				    body);
+		return say_refusal(c->name, body, size - (size_t)(body - answer));
 	if (c->log && (value = header(answer, "X-Amz-Log-Result")))
 		print_base64(value);
 	if (c->cpu && (value = header(answer, "X-Oncpu-Cpu-Ns")))

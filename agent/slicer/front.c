@@ -295,10 +295,9 @@ static int prepare(struct front *f)
 		function->index = n;
 		function->queue_end = &function->queue;
 		function->book.fd = -1;
-		if (f->options->log_directory &&
-		    logbook_open(&function->book, f->options->log_directory, function->facts->name))
-			log_warning("the log of %s cannot be kept in %s: %s", function->facts->name,
-				    f->options->log_directory, strerror(errno));
+		if (logbook_open(&function->book, f->options->log_directory, function->facts->name))
+			log_warning("the log of %s cannot be kept: %s", function->facts->name,
+				    strerror(errno));
 	}
 	return error;
 }

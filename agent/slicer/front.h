@@ -38,15 +38,15 @@ enum { FRONT_ID = 40, FRONT_QUEUE = 1000, FRONT_ALIASES = 16 };
 struct front_options {
 	const struct slicer_function *functions;
 	unsigned function_count;
-	int listen_fd;		   /* the Invoke front */
-	unsigned port;		   /* of it */
-	int ready_fd;		   /* is told the port once all is ready; -1 = nobody */
-	int keeper;		   /* socket to the keeper */
-	int signals;		   /* signalfd */
-	const char *log_directory; /* NULL = no logs on disk */
-	bool strict;		   /* AWS's own errors to runtimes */
-	bool telemetry;		   /* platform.report as JSON on stdout */
-	bool quiet;		   /* no copy of the functions' output on stdout */
+	int listen_fd;	   /* the Invoke front */
+	unsigned port;	   /* of it */
+	int ready_fd;	   /* is told the port once all is ready; -1 = nobody */
+	int keeper;	   /* socket to the keeper */
+	int signals;	   /* signalfd */
+	int log_directory; /* a descriptor: it cannot walk there itself */
+	bool strict;	   /* AWS's own errors to runtimes */
+	bool telemetry;	   /* platform.report as JSON on stdout */
+	bool quiet;	   /* no copy of the functions' output on stdout */
 };
 
 struct invocation {

@@ -10,14 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int logbook_path(const char *directory, const char *name, char *buffer, size_t size)
+int logbook_name(const char *name, char *buffer, size_t size)
 {
-	size_t at;
-	int n = snprintf(buffer, size, "%s/", directory);
+	size_t at = 0;
 
-	if (n < 0 || (size_t)n + strlen(name) + sizeof(".log.1") > size)
+	if (strlen(name) + sizeof(".log.1") > size)
 		return -ENAMETOOLONG;
-	at = (size_t)n;
 	for (; *name; name++)
 		buffer[at++] =
 			isalnum((unsigned char)*name) || *name == '-' || *name == '_' ? *name : '_';
@@ -25,24 +23,35 @@ int logbook_path(const char *directory, const char *name, char *buffer, size_t s
 	return 0;
 }
 
+int logbook_path(const char *directory, const char *name, char *buffer, size_t size)
+{
+	int n = snprintf(buffer, size, "%s/", directory);
+
+	if (n < 0 || (size_t)n >= size)
+		return -ENAMETOOLONG;
+	return logbook_name(name, buffer + n, size - (size_t)n);
+}
+
 static int open_file(struct logbook *book)
 {
 	struct stat st;
 
-	book->fd = open(book->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
+	book->fd = openat(book->directory, book->name,
+			  O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (book->fd < 0)
 		return -errno;
 	book->size = fstat(book->fd, &st) ? 0 : (uint64_t)st.st_size;
 	return 0;
 }
 
-int logbook_open(struct logbook *book, const char *directory, const char *name)
+int logbook_open(struct logbook *book, int directory, const char *name)
 {
 	int error;
 
 	memset(book, 0, sizeof(*book));
 	book->fd = -1;
-	error = logbook_path(directory, name, book->path, sizeof(book->path));
+	book->directory = directory;
+	error = logbook_name(name, book->name, sizeof(book->name));
 	return error ? error : open_file(book);
 }
 
@@ -57,8 +66,8 @@ static void turn_over(struct logbook *book)
 {
 	char before[LOGBOOK_PATH + 8];
 
-	snprintf(before, sizeof(before), "%s.1", book->path);
-	if (rename(book->path, before))
+	snprintf(before, sizeof(before), "%s.1", book->name);
+	if (renameat(book->directory, book->name, book->directory, before))
 		return; /* it grows a little longer, until that works */
 	logbook_close(book);
 	open_file(book);

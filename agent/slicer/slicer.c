@@ -35,7 +35,7 @@ struct slicer {
 	uid_t uid;
 	gid_t gid;
 	char logs[LOGBOOK_PATH];
-	int listen, channel[2], signals;
+	int listen, channel[2], signals, log_directory;
 };
 
 static int open_listener(const char *where, int *ret_fd, unsigned *ret_port)
@@ -99,7 +99,7 @@ static int find_front_user(struct slicer *s)
 
 static int make_log_directory(struct slicer *s)
 {
-	_cleanup_fd_ int fd = -1;
+	int fd;
 
 	snprintf(s->logs, sizeof(s->logs), "%s/logs", s->options->state_dir);
 	if (mkdir(s->options->state_dir, 0755) && errno != EEXIST)
@@ -107,7 +107,10 @@ static int make_log_directory(struct slicer *s)
 	if (mkdir(s->logs, 0755) && errno != EEXIST)
 		return -errno;
 	fd = open(s->logs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 || fchown(fd, s->uid, s->gid) ? -errno : 0;
+	if (fd < 0)
+		return -errno;
+	s->log_directory = fd;
+	return fchown(fd, s->uid, s->gid) ? -errno : 0;
 }
 
 /* The front opens its logs itself, without rights: what an earlier run of another user left is
@@ -189,7 +192,7 @@ static int run_front(struct slicer *s, unsigned port)
 				       .ready_fd = s->options->ready_fd,
 				       .keeper = s->channel[1],
 				       .signals = s->signals,
-				       .log_directory = s->logs,
+				       .log_directory = s->log_directory,
 				       .strict = s->options->strict,
 				       .telemetry = s->options->telemetry,
 				       .quiet = s->options->quiet };
@@ -230,6 +233,7 @@ int slicer_run(const struct slicer_options *options)
 			    .listen = -1,
 			    .channel = { -1, -1 },
 			    .signals = -1,
+			    .log_directory = -1,
 			    .cages = { .lock = -1 } };
 	unsigned port = 0;
 	pid_t front;
@@ -245,7 +249,8 @@ int slicer_run(const struct slicer_options *options)
 		goto out;
 	}
 	close(s.listen);
-	s.listen = -1;
+	close(s.log_directory);
+	s.listen = s.log_directory = -1;
 	if (options->ready_fd >= 0)
 		close(options->ready_fd);
 	code = run_keeper(&s, front);
@@ -254,5 +259,7 @@ out:
 	kern_boundary_close(&s.boundary);
 	if (s.listen >= 0)
 		close(s.listen);
+	if (s.log_directory >= 0)
+		close(s.log_directory);
 	return code;
 }

@@ -139,7 +139,7 @@ class Slicer:
         """functions: name → properties, with "_" for "-"; a list is a property given often. prefix: a
         command that ends by executing what follows it."""
         self.directory = directory or tempfile.mkdtemp(prefix="oncpu-slicer-")
-        os.chmod(self.directory, 0o755)
+        os.chmod(self.directory, 0o700)  # as an agent's is: the front cannot walk there
         config = os.path.join(self.directory, "config")
         with open(config, "w") as f:
             for name, properties in functions.items():
