@@ -224,6 +224,8 @@ __noinline u32 instance_of_cgroup(u64 cgroup_id, u32 flags)
 		return cg->instance;
 	}
 	in->state = ONCPU_INSTANCE_LIVE;
+	if (__sync_fetch_and_add(&cg->lives, 1))
+		flags |= ONCPU_EVF_REUSED;
 	emit_birth(made - 1, 0, flags);
 	return made;
 }

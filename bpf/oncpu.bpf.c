@@ -762,6 +762,7 @@ static __noinline int call_create(struct oncpu_call *call)
 	in->holder = call->holder ? call->holder : 1;
 	__builtin_memcpy(cg.function, in->function, ONCPU_NAME_LEN);
 	cg.instance = made;
+	cg.lives = 1;
 	if (bpf_map_update_elem(&cgroups, &id, &cg, BPF_NOEXIST)) {
 		in->state = ONCPU_INSTANCE_FREE;
 		return -28;
@@ -784,6 +785,13 @@ static __always_inline void call_read(struct oncpu_call *call, struct oncpu_inst
 	read_instance(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), r);
 	call->total_ns = r->total;
 	call->time_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void call_answer(struct oncpu_call *call, const struct reading *r)
+{
+	call->reading.bound_ns = r->bound;
+	call->reading.running = r->running_elsewhere;
+	call->reading.reserved = 0;
 }
 
 static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
@@ -823,6 +831,7 @@ int on_call(struct oncpu_call *call)
 		struct reading r = {};
 
 		call_read(call, in, &r);
+		call_answer(call, &r);
 		result = 0;
 	} else if (call->op == ONCPU_CALL_RELEASE) {
 		in->holder = 0;

@@ -339,6 +339,8 @@ static bool host_number(const struct scrape *s, enum metric metric, uint64_t *re
 		[METRIC_COMMITS] = h->commits,
 		[METRIC_COMMITS_FAILED] = h->failed_commits,
 		[METRIC_DEGRADED] = h->degraded && h->degraded[0],
+		[METRIC_AUDIT_COMPARISONS] = h->audit_readings,
+		[METRIC_AUDIT_ALARMS] = h->audit_mismatches,
 		[METRIC_MARK_OBJECTS] = h->mark_objects,
 		[METRIC_MARK_SITES] = h->mark_sites,
 		[METRIC_MARK_FAILURES] = h->mark_failures,
@@ -349,7 +351,8 @@ static bool host_number(const struct scrape *s, enum metric metric, uint64_t *re
 	};
 
 	if (metric == METRIC_LAST_COMMIT || metric == METRIC_AGENT_CPU ||
-	    metric == METRIC_AGENT_MEMORY || metric == METRIC_UPTIME || metric == METRIC_INFO)
+	    metric == METRIC_AGENT_MEMORY || metric == METRIC_UPTIME || metric == METRIC_INFO ||
+	    metric == METRIC_AUDIT_DIFFERENCE)
 		return false;
 	*ret_value = numbers[metric];
 	return true;
@@ -365,6 +368,8 @@ static void of_host(struct scrape *s, enum metric metric)
 		out(s, "%s %llu\n", name, (unsigned long long)value);
 	else if (metric == METRIC_LAST_COMMIT)
 		out(s, "%s %s\n", name, seconds(s->health.last_commit_realtime_ns, text));
+	else if (metric == METRIC_AUDIT_DIFFERENCE)
+		out(s, "%s %s\n", name, seconds(s->health.audit_difference_ns, text));
 	else if (metric == METRIC_UPTIME)
 		out(s, "%s %s\n", name, seconds(s->health.uptime_ns, text));
 	else if (metric == METRIC_AGENT_CPU)

@@ -213,6 +213,22 @@ struct listing {
 	int error;
 };
 
+/* "audit" of an open instance: null before its first comparison. */
+static void write_audit_book(struct json_writer *w, const struct audit_book *book)
+{
+	if (!book->count) {
+		jw_key_null(w, "audit");
+		return;
+	}
+	jw_key(w, "audit");
+	jw_object_open(w);
+	jw_key_int64(w, "count", book->count);
+	jw_key_int64(w, "mismatches", book->mismatches);
+	jw_key_int64(w, "difference_ns", book->difference_ns);
+	jw_key_int64(w, "worst_ns", book->worst_ns);
+	jw_object_close(w);
+}
+
 static void on_view(void *user, const struct instance_view *view)
 {
 	struct listing *listing = user;
@@ -230,6 +246,7 @@ static void on_view(void *user, const struct instance_view *view)
 	jw_key_bool(&w, "in_invocation", view->in_invocation);
 	jw_key_int64(&w, "total_cpu_ns", view->total_cpu_ns);
 	jw_key_int64(&w, "invocations", view->invocations);
+	write_audit_book(&w, &view->audit);
 	jw_key(&w, "flags");
 	jw_array_open(&w);
 	for (int i = 0; i < RECORD_FLAG_COUNT; i++)
@@ -316,6 +333,23 @@ static void write_stores(struct json_writer *w, const struct api_health *h)
 	jw_object_close(w);
 }
 
+static void write_audit(struct json_writer *w, const struct api_health *h)
+{
+	jw_key(w, "audit");
+	jw_object_open(w);
+	jw_key_uint64(w, "readings", h->audit_readings);
+	jw_key_uint64(w, "at_rest", h->audit_at_rest);
+	jw_key_uint64(w, "mismatches", h->audit_mismatches);
+	jw_key_uint64(w, "unreadable", h->audit_unreadable);
+	jw_key_int64(w, "difference_ns", h->audit_difference_ns);
+	jw_key_int64(w, "worst_ns", h->audit_worst_ns);
+	if (h->audit_last[0])
+		jw_key_string(w, "last_mismatch", h->audit_last);
+	else
+		jw_key_null(w, "last_mismatch");
+	jw_object_close(w);
+}
+
 static void write_health(struct api *api, struct json_writer *w, const struct api_health *h)
 {
 	const char *name, *help;
@@ -336,6 +370,7 @@ static void write_health(struct api *api, struct json_writer *w, const struct ap
 	jw_key_string(w, "boot_id", h->boot_id);
 	write_correlator(w, &h->correlator);
 	write_stores(w, h);
+	write_audit(w, h);
 	jw_key(w, "kernel");
 	jw_object_open(w);
 	for (unsigned i = 0; api->config.counter(api->config.user, i, &name, &help, &value); i++)

@@ -51,6 +51,10 @@ struct api_health {
 		int64_t cpu_ns;
 		uint64_t resident_bytes;
 	} process[API_PROCESSES];
+	/* our accounts against the kernel's own cpu.stat (daemon/audit.h) */
+	uint64_t audit_readings, audit_at_rest, audit_mismatches, audit_unreadable;
+	int64_t audit_difference_ns, audit_worst_ns;
+	const char *audit_last; /* the last mismatch, "" = none */
 };
 extern const char *const api_process_names[API_PROCESSES];
 

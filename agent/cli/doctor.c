@@ -210,6 +210,30 @@ static bool is_trouble(const char *name)
 	       !strcmp(name, "no_program") || strstr(name, "refused");
 }
 
+/* Our accounts against the kernel's own cpu.stat, as the agent compares them. */
+static void say_audit(struct doctor *d, const json_t *audit)
+{
+	const char *last = json_string_value(json_object_get(audit, "last_mismatch"));
+	long long readings = json_integer_value(json_object_get(audit, "readings"));
+	long long mismatches = json_integer_value(json_object_get(audit, "mismatches"));
+
+	if (!audit)
+		return;
+	if (!readings) {
+		say(d, GOOD, "accounts = cpu.stat", NULL,
+		    "nothing compared yet (instances in cgroups are, every audit = 10s)");
+		return;
+	}
+	say(d, mismatches ? WARN : GOOD, "accounts = cpu.stat",
+	    "oncpu invocations --audit shows which instances; their records are flagged "
+	    "audit_mismatch",
+	    "%lld comparisons, %lld mismatches; difference %+lld ns in all, %+lld ns at most%s%s",
+	    readings, mismatches,
+	    (long long)json_integer_value(json_object_get(audit, "difference_ns")),
+	    (long long)json_integer_value(json_object_get(audit, "worst_ns")),
+	    last ? "; the last: " : "", last ? last : "");
+}
+
 static int on_health(void *user, const char *line, size_t length)
 {
 	struct doctor *d = user;
@@ -221,6 +245,7 @@ static int on_health(void *user, const char *line, size_t length)
 	say(d, GOOD, "agent", NULL, "answers, version %s, pid %lld",
 	    json_string_value(json_object_get(o, "version")),
 	    (long long)json_integer_value(json_object_get(o, "pid")));
+	say_audit(d, json_object_get(o, "audit"));
 	if (!counters)
 		counters = json_object_get(o, "kernel_counters");
 	json_object_foreach((json_t *)(uintptr_t)counters, name,

@@ -7,13 +7,14 @@
 #include <time.h>
 
 #include "base/parse.h"
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/format.h"
 
 struct listing {
 	struct place place;
 	struct selection select;
-	bool json, last_said;
+	bool json, last_said, audit;
 	struct table table;
 	unsigned long long count;
 };
@@ -28,6 +29,9 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 		switch (c) {
 		case 'j':
 			l->json = true;
+			break;
+		case 'a':
+			l->audit = true;
 			break;
 		case 'f':
 			l->select.function = optarg;
@@ -180,7 +184,12 @@ static int command_invocations(int argc, char **argv)
 	};
 	int misused = parse(&invocations_command, &l, argc, argv);
 
-	return misused ? misused : list(&l, "invocations", source_invocations, invocation_row);
+	if (misused || !l.audit)
+		return misused ? misused
+			       : list(&l, "invocations", source_invocations, invocation_row);
+	if (l.select.id)
+		return command_fail("--audit is of instances: --id does not go with it"), 2;
+	return audit_list(&l.place, &l.select, l.json);
 }
 
 static int instance_row(void *user, const char *line, size_t length)
@@ -229,6 +238,9 @@ static const struct command_option invocations_options[] = {
 	{ "function", 'f', "NAME", "only this function's" },
 	{ "id", 'i', "ID", "only with this id" },
 	{ "last", 'n', "N", "only the newest N, oldest first (20 in the table; 0 = all)" },
+	{ "audit", 'a', NULL,
+	  "instead: each instance's accounts against the kernel's own cpu.stat, and exit code 1 if "
+	  "they differ" },
 	OPTION_SINCE,
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,

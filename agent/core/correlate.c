@@ -282,6 +282,21 @@ int correlator_flush(struct correlator *c)
 	return give_up_older(c, 0, true);
 }
 
+bool correlator_audit(struct correlator *c, uint64_t uid, const struct audit_reading *reading,
+		      enum audit_verdict *ret_verdict, int64_t *ret_change)
+{
+	struct instance *in = correlator_find(c, uid);
+
+	if (!in || in->over || !in->machine.uid)
+		return false;
+	*ret_change = 0;
+	*ret_verdict = audit_take(&in->machine.audit, reading, ret_change);
+	if (*ret_verdict == AUDIT_MISMATCH)
+		machine_note(&in->machine, RECORD_FLAG_AUDIT_MISMATCH);
+	mark_dirty(c, in);
+	return true;
+}
+
 const struct correlator_counters *correlator_counters(const struct correlator *c)
 {
 	return &c->counters;

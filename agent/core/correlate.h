@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/audit.h"
 #include "core/record.h"
 
 struct correlator;
@@ -80,6 +81,11 @@ void correlator_clean(struct correlator *c); /* after the commit */
 int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, size_t size);
 void correlator_set_sequence(struct correlator *c, uint64_t sequence);
 
+/* Compares an open instance's books with the kernel's. A mismatch flags the record that is open, or
+ * the next one, and the closing one. False if there is no such instance. */
+bool correlator_audit(struct correlator *c, uint64_t uid, const struct audit_reading *reading,
+		      enum audit_verdict *ret_verdict, int64_t *ret_change);
+
 /* Open instances, for `functions`/`instances` views. */
 struct instance_view {
 	uint64_t uid, cgroup_id;
@@ -88,8 +94,11 @@ struct instance_view {
 	bool in_invocation;
 	int64_t total_cpu_ns, invocations;
 	uint64_t flags;
+	struct audit_book audit;
 };
 void correlator_each(const struct correlator *c,
 		     void (*visit)(void *user, const struct instance_view *view), void *user);
+/* One of them; false if it is not open. */
+bool correlator_view(const struct correlator *c, uint64_t uid, struct instance_view *ret_view);
 
 #endif

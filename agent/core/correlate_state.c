@@ -154,27 +154,51 @@ int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, siz
 	return 0;
 }
 
+static struct instance_view view_of(const struct correlator *c, const struct instance *in)
+{
+	const struct machine *m = &in->machine;
+	struct instance_view v = { .uid = in->uid,
+				   .cgroup_id = m->cgroup_id,
+				   .threads = m->threads,
+				   .in_invocation =
+					   m->phase == PHASE_INVOCATION || m->phase == PHASE_AFTER,
+				   .total_cpu_ns = m->last_total_ns,
+				   .invocations = m->invocations,
+				   .flags = m->flags_life,
+				   .audit = m->audit };
+
+	memcpy(v.function, m->function, sizeof(v.function));
+	machine_name(m, &c->config, v.instance, sizeof(v.instance));
+	return v;
+}
+
+/* Its first event waits for those before it, or its last one has come. */
+static bool is_hidden(const struct instance *in)
+{
+	return in->over || !in->machine.uid;
+}
+
 void correlator_each(const struct correlator *c,
 		     void (*visit)(void *user, const struct instance_view *view), void *user)
 {
 	for (uint32_t b = 0; b < c->buckets_count; b++) {
 		for (const struct instance *in = c->buckets[b]; in; in = in->next) {
-			const struct machine *m = &in->machine;
+			struct instance_view v;
 
-			if (in->over || !m->uid) /* its first event waits for those before it */
+			if (is_hidden(in))
 				continue;
-			struct instance_view v = { .uid = in->uid,
-						   .cgroup_id = m->cgroup_id,
-						   .threads = m->threads,
-						   .in_invocation = m->phase == PHASE_INVOCATION ||
-								    m->phase == PHASE_AFTER,
-						   .total_cpu_ns = m->last_total_ns,
-						   .invocations = m->invocations,
-						   .flags = m->flags_life };
-
-			memcpy(v.function, m->function, sizeof(v.function));
-			machine_name(m, &c->config, v.instance, sizeof(v.instance));
+			v = view_of(c, in);
 			visit(user, &v);
 		}
 	}
+}
+
+bool correlator_view(const struct correlator *c, uint64_t uid, struct instance_view *ret_view)
+{
+	const struct instance *in = correlator_find((struct correlator *)(uintptr_t)c, uid);
+
+	if (!in || is_hidden(in))
+		return false;
+	*ret_view = view_of(c, in);
+	return true;
 }

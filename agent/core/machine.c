@@ -526,6 +526,10 @@ static void close_instance(struct machine *m, const struct oncpu_event *e, struc
 	r.unmatched = m->unmatched;
 	r.events_lost = m->events_lost;
 	r.marks_lost = m->marks_lost;
+	r.audits = m->audit.count;
+	r.audit_mismatches = m->audit.mismatches;
+	r.audit_difference_ns = m->audit.difference_ns;
+	r.audit_worst_ns = m->audit.worst_ns;
 	correlator_give_instance(c, &r);
 }
 
@@ -587,6 +591,8 @@ static void first_sight(struct machine *m, const struct oncpu_event *e)
 	m->init_wall_ns = m->init_cpu_ns = -1;
 	if (e->kind == ONCPU_EV_INIT && e->n == 1) {
 		m->phase = PHASE_INIT;
+		/* the cgroup is new, and has no thread but ours: both books begin at 0 */
+		m->audit.has_base = !(e->flags & (ONCPU_EVF_ADOPTED | ONCPU_EVF_REUSED));
 		if (e->flags & ONCPU_EVF_HELD) { /* the holder knows what it gave */
 			m->memory_mb =
 				e->status > 0 && e->status <= UINT16_MAX ? (uint16_t)e->status : 0;

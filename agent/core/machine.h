@@ -24,6 +24,7 @@
 #ifndef ONCPU_CORE_MACHINE_H
 #define ONCPU_CORE_MACHINE_H
 
+#include "core/audit.h"
 #include "core/correlate.h"
 
 enum account {
@@ -72,6 +73,7 @@ struct machine {
 	uint64_t id_hashes[MACHINE_IDS];
 	struct process_marks processes[MACHINE_PROCESSES];
 	uint32_t processes_clock, threads;
+	struct audit_book audit;
 	uint8_t cold, sorted; /* sorted: some event that is held came too early */
 	uint16_t memory_mb;   /* as its holder says; 0 = it does not */
 	uint32_t quota_us;    /* of a period of 100 ms, likewise */

@@ -154,6 +154,8 @@ static int serve(struct attacher *a, const struct attacher_request *request,
 		/* now, while the worker holds the lock: later it could be a successor's */
 		unlink(a->options->config->socket);
 		return 0;
+	case ATTACHER_OP_AUDIT:
+		return kern_owner_audit(a->owner, request->handle, request->address, &reply->audit);
 	case ATTACHER_OP_PING:
 		notify_supervisor("WATCHDOG=1");
 		return 0;

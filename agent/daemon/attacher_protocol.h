@@ -29,7 +29,8 @@ enum attacher_op {
 	ATTACHER_OP_ADOPT_TREE,	     /* pid, address: uid of its instance */
 	ATTACHER_OP_READY,	     /* tell the supervisor */
 	ATTACHER_OP_STOPPING,
-	ATTACHER_OP_PING, /* I am well: pets the supervisor's watchdog */
+	ATTACHER_OP_PING,  /* I am well: pets the supervisor's watchdog */
+	ATTACHER_OP_AUDIT, /* handle: uid or 0, address: cgroup id → audit (kern_owner_audit) */
 	ATTACHER_OP_END
 };
 
@@ -50,10 +51,11 @@ struct attacher_reply {
 	uint64_t value;
 	int32_t pid;
 	uint32_t descriptors; /* how many come along */
+	struct kern_audit audit;
 };
 
 _Static_assert(sizeof(struct attacher_request) == 48, "no padding on the wire");
-_Static_assert(sizeof(struct attacher_reply) == 32, "no padding on the wire");
+_Static_assert(sizeof(struct attacher_reply) == 72, "no padding on the wire");
 
 /*
  * One message of exactly `size` bytes with up to KERN_FD_COUNT descriptors. Send: 0, -EPIPE (the

@@ -24,6 +24,7 @@ void config_defaults(struct agent_config *config)
 	config->ring_bytes = 16u << 20;
 	config->retention_seconds = 30ull * 86400;
 	config->reorder_ms = 100;
+	config->audit_ns = CONFIG_DEFAULT_AUDIT_NS;
 }
 
 /* Bytes that it takes to turn one word into the other, at most 8 of interest. */

@@ -12,6 +12,7 @@
  *	user = oncpu                      ; whom the parsing and serving half runs as
  *	retention_age = 30d               ; 0 = for ever
  *	retention_bytes = 20GiB           ; 0 = no limit
+ *	audit = 10s                       ; compare with the kernel's own books; 0 = never
  *	where = on                        ; watch where wall time goes; off
  *	policies = /etc/oncpu/policies.json ; adds and replaces billing policies, by name
  *	policy = aws-lambda               ; the host's own: whose bill each record keeps
@@ -52,6 +53,7 @@
 #define CONFIG_DEFAULT_STATE_DIR "/var/lib/oncpu"
 #define CONFIG_DEFAULT_SOCKET "/run/oncpu/oncpu.sock"
 #define CONFIG_DEFAULT_PIN_DIR "/sys/fs/bpf/oncpu"
+#define CONFIG_DEFAULT_AUDIT_NS 10000000000ull
 
 struct config_function {
 	char name[ONCPU_NAME_LEN];
@@ -83,7 +85,8 @@ struct agent_config {
 	uint32_t max_instances, max_threads, ring_bytes;
 	uint64_t retention_seconds, retention_bytes;
 	uint64_t reorder_ms;
-	bool where; /* watch where wall time goes */
+	bool where;	   /* watch where wall time goes */
+	uint64_t audit_ns; /* how often each instance is compared with its cpu.stat; 0 = never */
 
 	struct config_function functions[CONFIG_MAX_FUNCTIONS];
 	size_t function_count;

@@ -21,6 +21,7 @@
 #include "base/text.h"
 
 #define LINE_MAX_BYTES 200
+#define AUDIT_LEAST_NS 50000000
 
 enum section { SECTION_NONE, SECTION_AGENT, SECTION_FUNCTION, SECTION_MARK };
 
@@ -171,6 +172,17 @@ static int set_level(struct reading *r, const struct key *key, const char *value
 	return 0;
 }
 
+static int set_audit(struct reading *r, const struct key *key, const char *value)
+{
+	int64_t ns;
+
+	if (parse_duration_ns(value, &ns) || ns < 0 || (ns > 0 && ns < AUDIT_LEAST_NS))
+		return refuse(r, "%s = %s is no duration of at least 50ms (0 = never)", key->name,
+			      value);
+	memcpy(place(r, key), &ns, sizeof(ns));
+	return 0;
+}
+
 static int set_switch(struct reading *r, const struct key *key, const char *value)
 {
 	bool on = strcmp(value, "on") == 0;
@@ -271,6 +283,9 @@ static const struct key agent_keys[] = {
 	  .value = "SIZE", .help = "how large the ledger gets; 0 = no limit (0)" },
 	{ "reorder_ms", set_number, AT(agent_config, reorder_ms), 1, 60000, .value = "N",
 	  .help = "how long an event that has a gap before it waits for the missing one (100)" },
+	{ "audit", set_audit, AT(agent_config, audit_ns), .value = "T",
+	  .help = "how often each instance is compared with the kernel's own total of its cgroup; "
+		  "0 = never (10s)" },
 	{ "where", set_switch, AT(agent_config, where), .value = "on|off",
 	  .help = "watch where wall time goes: running, run queue, throttled, I/O, idle, frozen "
 		  "(off)" },

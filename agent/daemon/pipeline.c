@@ -258,7 +258,11 @@ static int put_state(void *user, uint64_t uid, const void *blob, size_t size)
 static int feed(struct pipeline *p, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int err = correlator_feed(p->correlator, &p->events[i]);
+		int err;
+
+		if (p->events[i].kind == ONCPU_EV_EXIT && p->config.before_exit)
+			p->config.before_exit(p->config.before_exit_user, p, &p->events[i]);
+		err = correlator_feed(p->correlator, &p->events[i]);
 
 		if (err == -ENOMEM)
 			return err;
@@ -425,6 +429,15 @@ int pipeline_finish(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns
 int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns)
 {
 	return ledger_retain(p->ledger, now_realtime_ns);
+}
+
+int pipeline_audit(struct pipeline *p, uint64_t uid, const struct audit_reading *reading,
+		   enum audit_verdict *ret_verdict, int64_t *ret_change)
+{
+	return p->correlator && correlator_audit(p->correlator, uid, reading, ret_verdict,
+						 ret_change)
+		       ? 0
+		       : -ENOENT;
 }
 
 const struct correlator *pipeline_correlator(const struct pipeline *p)

@@ -38,6 +38,9 @@ struct pipeline_config {
 	void *watch_user;
 	struct kern_view *view;		 /* borrowed */
 	const struct policies *policies; /* whose bills a record keeps; borrowed, NULL = presets */
+	/* Before an instance's EXIT is handled; may be NULL. */
+	void (*before_exit)(void *user, struct pipeline *p, const struct oncpu_event *exit_event);
+	void *before_exit_user;
 };
 
 struct pipeline_state {
@@ -66,6 +69,10 @@ int pipeline_drain(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns)
 int pipeline_finish(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
 
 int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns);
+
+/* correlator_audit. 0, -ENOENT. */
+int pipeline_audit(struct pipeline *p, uint64_t uid, const struct audit_reading *reading,
+		   enum audit_verdict *ret_verdict, int64_t *ret_change);
 
 const struct correlator *pipeline_correlator(const struct pipeline *p);
 void pipeline_state(const struct pipeline *p, struct pipeline_state *ret_state);

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "daemon/agent.h"
 #include "daemon/attacher_protocol.h"
+#include "daemon/audit.h"
 #include "daemon/marks.h"
 #include "daemon/pipeline.h"
 #include "base/privileges.h"
@@ -46,6 +47,7 @@ struct worker {
 	struct kern_view *view;
 	struct pipeline *pipeline;
 	struct marks *marks;
+	struct audit *audit;
 	struct api *api;
 	struct access_door doors[DOORS];
 	struct http_server *http[DOORS]; /* TCP's may be NULL */
@@ -55,6 +57,7 @@ struct worker {
 	uint64_t step_ns, marks_ns, http_ns, heartbeat_ns, ping_ns, sweep_ns, retain_ns;
 	uint64_t last_step_ns;
 	struct pipeline_state state; /* as last told through the API */
+	struct audit_counters audited;
 	bool stop;
 };
 
@@ -133,6 +136,7 @@ static void on_health(void *user, struct api_health *ret_health)
 	const struct marks_counters *marks = marks_counters(w->marks);
 
 	pipeline_state(w->pipeline, &w->state);
+	audit_state(w->audit, w->pipeline, &w->audited);
 	*ret_health = (struct api_health){
 		.version = ONCPU_VERSION,
 		.pid = w->options->agent_pid,
@@ -150,6 +154,13 @@ static void on_health(void *user, struct api_health *ret_health)
 		.mark_objects = marks->objects,
 		.mark_sites = marks->sites,
 		.mark_failures = marks->failures,
+		.audit_readings = w->audited.readings,
+		.audit_at_rest = w->audited.at_rest,
+		.audit_mismatches = w->audited.mismatches,
+		.audit_unreadable = w->audited.unreadable,
+		.audit_difference_ns = w->audited.difference_ns,
+		.audit_worst_ns = w->audited.worst_ns,
+		.audit_last = w->audited.last,
 	};
 	kern_view_ring(w->view, &ret_health->ring_used_bytes, &ret_health->ring_bytes);
 	if (correlator)
@@ -280,9 +291,14 @@ static int open_pipeline(struct worker *w)
 		.on_settled = on_settled,
 		.watch_user = w,
 		.view = w->view,
+		.before_exit = audit_at_exit,
 	};
 	struct correlator_config *c = &pipeline.correlator;
-	int err = read_boot_id(w->boot_id);
+	int err = audit_new(w->options->socket, config->audit_ns, &w->audit);
+
+	pipeline.before_exit_user = w->audit;
+	if (!err)
+		err = read_boot_id(w->boot_id);
 
 	if (err)
 		return err;
@@ -487,6 +503,8 @@ static int on_time(struct worker *w, uint64_t now)
 		for (int i = 0; i < DOORS; i++)
 			if (w->http[i] && http_server_run(w->http[i]) > 0)
 				w->http_ns = now;
+	if (err >= 0)
+		err = audit_run(w->audit, w->pipeline, now);
 	if (err >= 0 && due(&w->ping_ns, now, PING_EVERY_NS))
 		err = tell(w, ATTACHER_OP_PING);
 	if (err >= 0 && due(&w->sweep_ns, now, SWEEP_EVERY_NS))
@@ -610,6 +628,7 @@ int worker_run(const struct worker_options *options)
 	if (w.marks)
 		marks_free(&w.marks);
 	pipeline_close(&w.pipeline);
+	audit_free(&w.audit);
 	kern_view_close(&w.view);
 	cleanup_fd(&w.signals);
 	cleanup_fd(&w.epoll);

@@ -190,7 +190,8 @@ static _Thread_local uint64_t walk_roots[64]; /* id of the matched cgroup above,
 
 static void register_cgroup(uint64_t id, uint64_t root, const char *function)
 {
-	struct oncpu_cgroup cg = { .root = root };
+	/* who lived there before us, nobody knows */
+	struct oncpu_cgroup cg = { .root = root, .lives = 1 };
 
 	if (function)
 		snprintf(cg.function, sizeof(cg.function), "%s", function);

@@ -76,6 +76,19 @@ int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *obje
 /* Attaches the mark program to an offset of an open file; idempotent per (dev, inode, offset). */
 int kern_owner_attach_mark(struct kern_owner *o, int file_fd, uint64_t offset);
 
+/* Both books of an instance at one moment: K before and after the kernel's own total of its cgroup
+ * (cpu.stat, whole µs). */
+struct kern_audit {
+	uint64_t before_ns, after_ns, kernel_ns, bound_ns;
+	uint32_t running; /* threads on a CPU at either reading: the kernel's total is behind */
+	uint32_t missing; /* hooks that are not attached any more, a bit each: kern_hook_name */
+};
+/* uid 0: the kernel's total alone, of a cgroup that nobody lives in now (before, after are 0).
+ * -ENOENT (instance or cgroup is gone), -EBUSY (uid 0, and it has been lived in again), -EPERM. */
+int kern_owner_audit(struct kern_owner *o, uint64_t uid, uint64_t cgroup_id,
+		     struct kern_audit *ret_audit);
+const char *kern_hook_name(unsigned i); /* NULL past the end */
+
 /* How a configured symbol maps to a boundary. */
 struct kern_symbol {
 	uint32_t kind;		       /* ONCPU_EV_START / INVOKE / RESPONSE / END */

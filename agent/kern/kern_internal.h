@@ -34,6 +34,7 @@ struct kern_owner {
 	uint32_t symbol_generation; /* of the programs that it attaches to symbols */
 	uint32_t cpus;
 	struct oncpu_control *control; /* mmapped */
+	int cgroup_fd;		       /* of cgroup_root, for audits; -1 = not opened yet */
 	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */
 };
 

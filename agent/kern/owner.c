@@ -491,6 +491,7 @@ int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_ow
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
+	o->cgroup_fd = -1;
 	o->patterns = config->patterns;
 	o->pattern_count = config->pattern_count;
 	snprintf(o->pin_dir, sizeof(o->pin_dir), "%s",
@@ -527,6 +528,8 @@ void kern_owner_close(struct kern_owner **owner)
 		return;
 	if (o->control)
 		munmap(o->control, sysconf(_SC_PAGESIZE));
+	if (o->cgroup_fd >= 0)
+		close(o->cgroup_fd);
 	oncpu_bpf__destroy(o->skel);
 	free(o);
 	*owner = NULL;

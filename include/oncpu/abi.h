@@ -73,7 +73,8 @@ enum oncpu_event_kind {
 	(1u << 13) /* steal was read up to the boundary: no rest is unknown                        \
 		    */
 
-#define ONCPU_EVF_WHERE (1u << 14) /* where_ns was read whole */
+#define ONCPU_EVF_REUSED (1u << 15) /* INIT: somebody lived in the cgroup before */
+#define ONCPU_EVF_WHERE (1u << 14)  /* where_ns was read whole */
 
 /* Where an instance is, its threads taken together. */
 enum oncpu_where_state {
@@ -197,7 +198,7 @@ struct oncpu_instance {
 struct oncpu_cgroup {
 	oncpu_u64 root;	    /* id of the instance's own cgroup */
 	oncpu_u32 instance; /* of the root: slot index + 1; 0 = nobody lives there now */
-	oncpu_u32 reserved;
+	oncpu_u32 lives;    /* instances there have been; 1 too many where it was there before us */
 	char function[ONCPU_NAME_LEN];
 };
 
@@ -313,7 +314,14 @@ struct oncpu_call {
 	oncpu_u32 holder;
 	oncpu_s32 result;
 	char function[ONCPU_NAME_LEN];
-	char id[ONCPU_ID_LEN];
+	union {
+		char id[ONCPU_ID_LEN];
+		struct { /* of READ, besides total_ns and time_ns */
+			oncpu_u64 bound_ns;
+			oncpu_u32 running; /* threads on a CPU: their sums are extrapolated */
+			oncpu_u32 reserved;
+		} reading;
+	};
 };
 
 /* Cookie of a configured symbol's uprobe: which argument is what. One byte each. */

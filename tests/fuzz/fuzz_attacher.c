@@ -49,6 +49,13 @@ int kern_owner_adopt(struct kern_owner *o)
 	return 0;
 }
 
+int kern_owner_audit(struct kern_owner *o, uint64_t uid, uint64_t cgroup_id,
+		     struct kern_audit *ret_audit)
+{
+	(void)o, (void)uid, (void)cgroup_id, (void)ret_audit;
+	return -ENOENT;
+}
+
 int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid)
 {
 	(void)o, (void)uid;

@@ -140,6 +140,12 @@ static void test_config_tells_line_and_cure(void **state)
 	expect_error("[agent]\nretention_age = soon\n", 2, "no duration");
 	expect_error("[agent]\nring_bytes = 100000\n", 2, "power of two");
 	expect_error("[agent]\nwhere = yes\n", 2, "neither on nor off");
+	expect_error("[agent]\naudit = 10ms\n", 2, "at least 50ms");
+	expect_error("[agent]\naudit = often\n", 2, "no duration");
+	assert_int_equal(read_text("[agent]\naudit = 0\n"), 0);
+	assert_int_equal(config.audit_ns, 0);
+	assert_int_equal(read_text("[agent]\naudit = 2s\n"), 0);
+	assert_int_equal(config.audit_ns, 2000000000);
 	assert_int_equal(read_text("[agent]\nwhere = off\n"), 0);
 	assert_false(config.where);
 	expect_error("[function \"a\"]\ncgroup = /\n", 2, "can match no cgroup");

@@ -52,13 +52,33 @@ static void on_settled(void *user, bool stored)
 	seen->put = 0;
 }
 
+/* As the audit does: what it finds is in the closing record of the same batch. */
+static int exits_seen;
+
+static void before_exit(void *user, struct pipeline *p, const struct oncpu_event *e)
+{
+	struct audit_reading reading = { .before_ns = (int64_t)e->total_ns,
+					 .after_ns = (int64_t)e->total_ns,
+					 .kernel_ns = (int64_t)e->total_ns + (int64_t)MS };
+	enum audit_verdict verdict;
+	int64_t change;
+
+	(void)user;
+	assert_int_equal(e->kind, ONCPU_EV_EXIT);
+	assert_int_equal(pipeline_audit(p, e->uid, &reading, &verdict, &change), 0);
+	assert_int_equal(verdict, AUDIT_MISMATCH);
+	assert_int_equal(pipeline_audit(p, 12345, &reading, &verdict, &change), -ENOENT);
+	exits_seen++;
+}
+
 static void open_world(struct world *w, const char *boot)
 {
 	struct pipeline_config config = { .ledger = { .directory = w->directory },
 					  .on_invocation = on_put,
 					  .on_settled = on_settled,
 					  .watch_user = &watch,
-					  .view = w->view };
+					  .view = w->view,
+					  .before_exit = before_exit };
 
 	snprintf(config.correlator.host, sizeof(config.correlator.host), "h");
 	snprintf(config.correlator.boot_id, sizeof(config.correlator.boot_id), "%s", boot);
@@ -497,6 +517,38 @@ static void test_pipeline_finish_flushes(void **state)
 	pipeline_close(&w.pipeline);
 }
 
+static int on_closing(void *user, const struct instance_record *r)
+{
+	*(struct instance_record *)user = *r;
+	return 0;
+}
+
+static void test_pipeline_audit_comes_before_the_exit(void **state)
+{
+	struct world w = begin(state);
+	struct instance_record closing = { 0 };
+	struct ledger_query all = { 0 };
+	struct ledger_reader *reader = NULL;
+
+	exits_seen = 0;
+	push_life(1, 1);
+	push(1, 4, ONCPU_EV_EXIT, 3 * MS);
+	fail_with = -ENOSPC; /* the batch comes again, and is audited again */
+	fail_count = 1;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -ENOSPC);
+	w.now_ns += 10000 * MS;
+	assert_true(pipeline_step(w.pipeline, w.now_ns, realtime(&w)) > 0);
+	assert_int_equal(exits_seen, 2);
+	assert_int_equal(ledger_reader_open(w.directory, &reader), 0);
+	assert_int_equal(ledger_read_instances(reader, &all, on_closing, &closing), 0);
+	ledger_reader_close(&reader);
+	assert_int_equal(closing.audits, 1);
+	assert_int_equal(closing.audit_mismatches, 1);
+	assert_int_equal(closing.audit_difference_ns, -(int64_t)MS);
+	assert_true(closing.flags & 1ull << RECORD_FLAG_AUDIT_MISMATCH);
+	pipeline_close(&w.pipeline);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 
 int main(void)
@@ -516,6 +568,7 @@ int main(void)
 		T(test_pipeline_new_boot_begins_anew),
 		T(test_pipeline_tick_gives_up_on_gaps),
 		T(test_pipeline_finish_flushes),
+		T(test_pipeline_audit_comes_before_the_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
