@@ -200,7 +200,9 @@ STEP oncpu_u32 cut_at_nul(oncpu_u64 *words)
 	oncpu_u64 ended = 0, zeros, keep;
 	oncpu_u32 length = 0;
 
-#pragma GCC unroll 8
+#if defined(__clang__)
+#pragma clang loop unroll(disable) /* or it spills more than the stack has room for */
+#endif
 	for (oncpu_u32 i = 0; i < WORDS_OF_ID; i++) {
 		zeros = (words[i] - ones) & ~words[i] & (ones << 7);
 		keep = zeros ? ((zeros & -zeros) >> 7) - 1 : ~0ull; /* the bytes before the NUL */

@@ -266,35 +266,33 @@ struct said {
 	bool user_text;	  /* they are the function's, not ours */
 };
 
-/* The page after the string need not be there: then it is read up to its NUL, which takes longer.
+/*
+ * The page after the string need not be there: then it is read up to its NUL, which takes longer.
+ * Global: its stack is not emit's.
  */
-static __always_inline bool read_user_id(struct oncpu_event *e, const char *id)
+__noinline int say_user_id(struct oncpu_event *e, u64 from)
 {
-	u64 *words = (u64 *)e->id;
+	const char *id = (const char *)from;
+	char after = 0;
 	long got;
 
-	if (!bpf_probe_read_user(words, ONCPU_ID_LEN, id)) {
-		e->id_len = cut_at_nul(words);
-		return true;
+	if (!e)
+		return 0;
+	if (!bpf_probe_read_user(e->id, ONCPU_ID_LEN, id)) {
+		e->id_len = cut_at_nul((u64 *)e->id);
+		if (e->id_len == ONCPU_ID_LEN &&
+		    !bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after)
+			e->flags |= ONCPU_EVF_ID_TRUNCATED;
+		return 0;
 	}
 	got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);
-	if (got < 0 || got >= (long)ONCPU_ID_LEN) /* a 64th byte that cannot be read */
-		return false;
-	e->id_len = got > 0 ? got - 1 : 0;
-	return true;
-}
-
-static __always_inline void say_user_id(struct oncpu_event *e, const char *id)
-{
-	char after = 0;
-
-	if (!read_user_id(e, id)) {
+	if (got >= 0 && got < (long)ONCPU_ID_LEN) {
+		e->id_len = got > 0 ? got - 1 : 0;
+	} else { /* not even its first byte, or not its 64th */
 		e->flags |= ONCPU_EVF_ID_UNREADABLE;
 		count(COUNT_ids_unreadable);
-	} else if (e->id_len == ONCPU_ID_LEN &&
-		   !bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after) {
-		e->flags |= ONCPU_EVF_ID_TRUNCATED;
 	}
+	return 0;
 }
 
 static __always_inline void say_user_function(struct oncpu_event *e, const char *function)
@@ -355,7 +353,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	__builtin_memset(e->where_ns, 0, sizeof(e->where_ns));
 	if (said->user_text) {
 		if (said->id)
-			say_user_id(e, (const char *)said->id);
+			say_user_id(e, said->id);
 		if (said->function)
 			say_user_function(e, (const char *)said->function);
 	} else {
