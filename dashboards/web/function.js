@@ -52,8 +52,8 @@ function wastePanel(line, policy) {
 	if (!policy?.waste)
 		return empty('This cannot be taken apart', 'The CPU time of some of its invocations is not known, or no policy is chosen above.');
 	const parts = Object.entries(policy.waste).filter(([key, value]) => key.endsWith('_ns') && value !== 0).map(([key, value]) => {
-		const [name, tone, help] = wasteWords(key);
-		return { key, name, tone, value, help: Number(value) < 0 && key === 'waiting_ns' ? 'threads ran at once: more was used than passed' : help };
+		const [name, tone, help] = wasteWords(key, value);
+		return { key, name, tone, value, help };
 	});
 	const all = [{ key: 'cpu_ns', name: 'on-CPU', help: 'what was used', tone: 'running', value: line.cpu_ns }, ...parts];
 	const positive = sum(all.map((p) => p.value).filter((v) => Number(v) > 0));

@@ -37,8 +37,16 @@ const WASTE = {
 	between_ns: ['between invocations', 'frozen', 'an instance kept for the next trigger'],
 };
 
-export function wasteWords(key) {
-	return WASTE[key] ?? [key.replace(/_ns$/, '').replaceAll('_', ' '), 'wall', ''];
+/* Less than nothing: used, and not billed. */
+const UNBILLED = {
+	waiting_ns: 'threads ran at once: more was used than passed',
+	after_response_ns: 'used after the answer, and not billed',
+};
+
+/* [name, tone, what it means] */
+export function wasteWords(key, value) {
+	const [name, tone, help] = WASTE[key] ?? [key.replace(/_ns$/, '').replaceAll('_', ' '), 'wall', ''];
+	return [name, tone, Number(value) < 0 ? UNBILLED[key] ?? 'used, and not billed' : help];
 }
 
 const BASIS = { wall: 'wall time', cpu: 'CPU time', life: 'life of the instance', floor: 'reserved or used CPU' };
