@@ -48,6 +48,13 @@ class Host:
         self.start([ONCPU, "agent", "--state-dir", self.place + "/state", "--socket", self.place + "/socket",
                     "--listen", f"127.0.0.1:{self.agent_port}", "--unpin", "--ready-fd", str(told)], [told])
         os.close(told)
+        try:
+            return self.begun(ready)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begun(self, ready):
         if not os.read(ready, 1):
             raise RuntimeError("the agent does not start: " + self.words())
         os.close(ready)
