@@ -32,8 +32,8 @@ async function problem(response) {
 		/* no problem document: the status says it all */
 	}
 	if (response.status === 401)
-		return new ApiError('The agent wants its token', detail || 'This address asks for a bearer token.',
-			'It is in the token file that the agent was started with.', response.status);
+		return new ApiError('The agent wants its token', 'Who asks from here has to show it.',
+			'It is the first line of the token file that the agent was started with.', 401);
 	if (response.status === 404)
 		return new ApiError('There is no such thing here', detail || response.url, null, 404);
 	return new ApiError(`The agent answered ${response.status}`, detail || response.statusText, null, response.status);

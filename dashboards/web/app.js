@@ -93,7 +93,7 @@ function askToken(error) {
 			show();
 		},
 	}, h('h1', { class: 'empty-title' }, error.title), h('p', { id: 'token-why' }, `${error.message} ${error.cure}`),
-	h('p', null, h('label', { for: 'token' }, 'Token '), field, ' ', h('button', { class: 'button' }, 'Go on'))));
+	h('p', { class: 'field' }, h('label', { for: 'token' }, 'Token'), field, h('button', { class: 'button' }, 'Go on'))));
 	field.focus();
 }
 
@@ -146,7 +146,7 @@ async function show() {
 
 function go(at) {
 	remember('since', at.since);
-	remember('as', at.as);
+	remember('as', at.as ?? null);
 	const to = link(at.view, at.name, at);
 	if (to === location.hash)
 		show();

@@ -17,15 +17,15 @@ export function policySelect(policies, at, go) {
 }
 
 let known = null;
-/* Asked once: policies change with the agent only. */
-export async function policies(signal) {
-	known ??= object('/v1/policies', signal).then((p) => p.policies).catch((error) => {
+/* Asked once: policies change with the agent only. Chooses the host's own where the address names none. */
+export async function policies(at, signal) {
+	known ??= object('/v1/policies', signal).catch((error) => {
 		known = null;
-		if (error.status === 404) /* an older agent: what its records keep is all there is */
-			return [];
 		throw error;
 	});
-	return known;
+	const { policies: all, host } = await known;
+	at.as ??= host;
+	return all;
 }
 
 export function head(title, { up, over, aside, sub } = {}) {

@@ -21,15 +21,15 @@ const COLUMNS = [
 	['now', 'Now', (r) => r.in_invocation ?? 0],
 ];
 
-/* Rows of /v1/functions, each with the billed time of the chosen policy. */
-async function load(at, signal) {
-	const since = sinceParameter(at.since);
-	const rows = await list(query('/v1/functions', { since }), signal);
-	if (rows.every((r) => at.as in (r.billed ?? {})))
+const functions = (at, signal) => list(query('/v1/functions', { since: sinceParameter(at.since) }), signal);
+
+/* Adds the billed time of the chosen policy: a sum that the agent keeps, or asked for. */
+async function bill(rows, at, signal) {
+	if (rows.every((r) => at.as in r.billed))
 		return rows.map((r) => ({ ...r, billed_ns: r.billed[at.as].billed_ns }));
 	const other = new Map();
-	for (const line of await list(query('/v1/compare', { since, policy: at.as }), signal))
-		other.set(line.function, line.policies?.find((p) => p.policy === at.as)?.billed_ns ?? null);
+	for (const line of await list(query('/v1/compare', { since: sinceParameter(at.since), policy: at.as }), signal))
+		other.set(line.function, line.policies.find((p) => p.policy === at.as)?.billed_ns ?? null);
 	return rows.map((r) => ({ ...r, billed_ns: other.get(r.function) ?? (r.count ? null : 0) }));
 }
 
@@ -144,14 +144,15 @@ export async function show({ main, at, live, signal, state, fail, go }) {
 			replace(heroBox, hero(rows, visible(known.find((p) => p.name === at.as)?.title ?? at.as)));
 	}
 	async function refresh() {
-		rows = await load(at, signal);
+		rows = await bill(await functions(at, signal), at, signal);
 		render();
 	}
 	const again = paced(1000, () => signal.aborted || refresh().catch((e) => e.name === 'AbortError' || state('lost')));
 
 	document.title = 'oncpu';
 	remember('since', at.since);
-	[known] = await Promise.all([policies(signal), load(at, signal).then((r) => { rows = r; })]);
+	[known, rows] = await Promise.all([policies(at, signal), functions(at, signal)]);
+	rows = await bill(rows, at, signal);
 	render();
 	replace(main, head('Functions', { aside: [ranges(at, go), policySelect(known, at, go)] }), heroBox,
 		h('section', { class: 'card', 'aria-label': 'Functions' },

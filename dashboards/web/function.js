@@ -95,7 +95,7 @@ function scaleLine(billed, used, reach) {
 }
 
 function pricePanel(line, known, at, go) {
-	const prices = line.policies ?? [], meta = new Map(known.map((p) => [p.name, p]));
+	const prices = line.policies, meta = new Map(known.map((p) => [p.name, p]));
 	if (!prices.length)
 		return empty('No policy prices this function');
 	const reach = prices.map((p) => Math.abs(logRatio(p.billed_ns, line.cpu_ns))).reduce((a, b) => Math.max(a, b), 0.3);
@@ -131,7 +131,7 @@ function timeChart(state) {
 		each.setAttribute('aria-pressed', String(state.each));
 		update();
 	} }, 'Mean of an invocation');
-	let binned = { step: 1, bins: [], tones: [] }, chart = null, at = null;
+	let binned = { step: 1, bins: [], tones: [] }, chart = null, at = null, moved = 0;
 
 	function model() {
 		return { ...binned, each: state.each };
@@ -172,6 +172,7 @@ function timeChart(state) {
 			return;
 		}
 		at = event.key === 'Home' ? 0 : event.key === 'End' ? last : Math.max(0, Math.min(last, (at ?? last + 1) + (event.key === 'ArrowLeft' ? -1 : 1)));
+		moved = binned.bins[at].t;
 		chart?.choose(at);
 		read(at);
 		say(words(binned.bins[at]));
@@ -202,14 +203,15 @@ function timeChart(state) {
 		if (!state.rows.length || !host.isConnected)
 			return;
 		compute();
+		if (at !== null) /* bins may be others now: the same time is meant */
+			at = Math.max(0, binned.bins.findLastIndex((b) => b.t <= moved));
 		fillLegend();
 		if (chart)
 			chart.update();
 		else
 			chart = stackedBars(host, model, { hover: (i) => at === null && read(i), choose });
 		chart.choose(at ?? picked());
-		if (at === null)
-			read(null);
+		read(at);
 		if (table.open)
 			fillTable();
 	}
@@ -220,16 +222,17 @@ function distribution(state) {
 	const host = h('div', { class: 'plot', role: 'img' }), now = h('p', { class: 'readout' });
 	const numbers = h('div', null);
 	const SHARES = [0.5, 0.9, 0.99, 1];
-	let binned = { first: 0, counts: [[], []] }, chart = null;
+	let binned = { first: 0, counts: [[], []] }, chart = null, unkept = false;
 
 	function read(i) {
-		now.textContent = i === null || binned.counts[0][i] === undefined ? 'Ten bins for each power of ten.'
+		now.textContent = i === null || binned.counts[0][i] === undefined ? (unkept ? 'The records keep no billed time of this policy: only its sums are known.' : 'Ten bins for each power of ten.')
 			: `${binWords(binned.first, i)}: on-CPU of ${count(binned.counts[0][i])}, billed of ${count(binned.counts[1][i])}`;
 	}
 	function update() {
 		if (!state.rows.length || !host.isConnected)
 			return;
 		const cpu = state.rows.map((r) => r.record.cpu_ns), billed = state.rows.map((r) => billedNs(r.record, state.as)).filter((b) => b !== null);
+		unkept = billed.length === 0;
 		binned = histogram([cpu, billed]);
 		const table = [['on-CPU', 'running', quantiles(cpu, SHARES), 'cpu'], ['billed', 'line', quantiles(billed, SHARES), 'billed']];
 		replace(numbers, h('table', { class: 'plain quantiles' }, h('caption', { class: 'hidden' }, 'Quantiles of on-CPU and billed time'),
@@ -317,13 +320,12 @@ export async function show({ main, at, live, signal, state: say_, fail, go }) {
 	let line = null, known = [], loading = true;
 
 	async function loadSums() {
-		[line] = (await list(query('/v1/compare', { function: name, since, policy: known.length ? 'all' : null }), signal)).filter((l) => l.function === name);
+		[line] = (await list(query('/v1/compare', { function: name, since, policy: 'all' }), signal)).filter((l) => l.function === name);
 	}
 	function renderSums() {
 		if (!line)
 			return;
-		const stored = line.billed?.[at.as];
-		const policy = line.policies?.find((p) => p.policy === at.as) ?? (stored ? { policy: at.as, ...stored } : null);
+		const policy = line.policies.find((p) => p.policy === at.as) ?? null;
 		replace(paid, paidPanel(line, policy, visible(known.find((p) => p.name === at.as)?.title ?? at.as)));
 		replace(waste, wastePanel(line, policy));
 		replace(cold, coldPanel(line, state.rows));
@@ -358,7 +360,8 @@ export async function show({ main, at, live, signal, state: say_, fail, go }) {
 
 	document.title = `${visible(name)} · oncpu`;
 	remember('since', at.since);
-	known = await policies(signal);
+	known = await policies(at, signal);
+	state.as = at.as;
 	await loadSums();
 	const top = head(visible(name), { up: link('fleet', '', at), over: 'Functions', aside: [ranges(at, go), policySelect(known, at, go)] });
 	if (!line) {

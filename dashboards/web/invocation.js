@@ -17,11 +17,6 @@ async function flagProse(signal) {
 	return prose;
 }
 
-const billedOf = (record, policy) => {
-	const b = record.billed?.[policy];
-	return b === undefined ? null : b.billed_ns ?? b.billed_ms * 1000000;
-};
-
 function panel(title, id, ...content) {
 	return h('section', { class: `card ${id}`, 'aria-labelledby': `${id}-title` }, h('h2', { id: `${id}-title` }, title), ...content);
 }
@@ -52,11 +47,9 @@ function flagsPanel(record, words) {
 
 function pricePanel(record, known) {
 	const meta = new Map(known.map((p) => [p.name, p]));
-	const rows = record.policies?.length ? record.policies
-		: Object.keys(record.billed ?? {}).map((policy) => ({ policy, billed_ns: billedOf(record, policy) }));
-	const priced = rows.some((p) => p.cost_e12 !== undefined && p.cost_e12 !== null);
+	const rows = record.policies;
 	return h('table', { class: 'prices', role: 'table' }, h('caption', { class: 'hidden' }, 'What each platform bills for this invocation'),
-		h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ['Platform', 'Basis', 'Billed', '÷ on-CPU', ...(priced ? ['Cost'] : [])].map((t, i) => h('th', { scope: 'col', role: 'columnheader', class: i < 2 ? null : 'right' }, t)))),
+		h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ['Platform', 'Basis', 'Billed', '÷ on-CPU', 'Cost'].map((t, i) => h('th', { scope: 'col', role: 'columnheader', class: i < 2 ? null : 'right' }, t)))),
 		h('tbody', { role: 'rowgroup' }, rows.map((p) => {
 			const m = meta.get(p.policy) ?? {}, time = m.time ?? m;
 			return h('tr', { role: 'row', 'data-policy': p.policy },
@@ -64,7 +57,7 @@ function pricePanel(record, known) {
 				h('td', { role: 'cell', 'data-label': 'Basis' }, basisWords(time.basis)),
 				h('td', { role: 'cell', 'data-label': 'Billed', class: 'right' }, ns(p.billed_ns, 'billed_ns')),
 				h('td', { role: 'cell', 'data-label': '÷ on-CPU', class: 'right' }, ratio(p.billed_ns, record.cpu_ns)),
-				priced ? h('td', { role: 'cell', 'data-label': 'Cost', class: 'right' }, cost(p.cost_e12, p.currency ?? m.currency, 'cost_e12')) : null);
+				h('td', { role: 'cell', 'data-label': 'Cost', class: 'right' }, cost(p.cost_e12, p.currency, 'cost_e12')));
 		})));
 }
 
@@ -89,9 +82,9 @@ function details(record) {
 }
 
 export async function show({ main, at, signal, state }) {
-	const [record, known, words] = await Promise.all([
-		object(`/v1/invocations/${encodeURIComponent(at.name)}`, signal), policies(signal), flagProse(signal)]);
-	const billed = record.policies?.find((p) => p.policy === at.as)?.billed_ns ?? billedOf(record, at.as);
+	const [known, record, words] = await Promise.all([policies(at, signal),
+		object(`/v1/invocations/${encodeURIComponent(at.name)}`, signal), flagProse(signal)]);
+	const billed = record.policies.find((p) => p.policy === at.as)?.billed_ns ?? null;
 	const scale = Math.max(record.wall_ns, record.cpu_ns, Number(billed ?? 0));
 
 	document.title = `${visible(record.id)} · ${visible(record.function)} · oncpu`;

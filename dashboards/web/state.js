@@ -47,13 +47,13 @@ export function where(hash = location.hash) {
 		view: kind === 'f' && name ? 'function' : kind === 'i' && name ? 'invocation' : 'fleet',
 		name,
 		since: RANGES.some(([r]) => r === since) ? since : '1h',
-		as: q.get('as') || remembered('as', 'aws-lambda'),
+		as: q.get('as') || remembered('as', null), /* null: the host's own policy */
 	};
 }
 
 export function link(view, name, at) {
 	const path = view === 'fleet' ? '' : `${view === 'function' ? 'f' : 'i'}/${encodeURIComponent(name)}`;
-	return `#/${path}?${new URLSearchParams({ since: at.since, as: at.as })}`;
+	return `#/${path}?${new URLSearchParams({ since: at.since, ...(at.as ? { as: at.as } : {}) })}`;
 }
 
 /* Milliseconds of a range; Infinity for all. */
