@@ -12,6 +12,9 @@
  *  - `runqueues` is not a symbol on every kernel: the rq is reached through task->se.cfs_rq->rq,
  *    which every task has, whatever its class.
  *  - bpf_rdonly_cast came with 6.2: see READ_KERNEL.
+ *  - Before 6.13 (private stacks) the frames of a chain of calls share 512 bytes, each rounded up
+ * to 16, and to 32 on 6.1; since, each frame may have that for itself. So what calls deep
+ *    (instance_end, read_instance) has small frames on the way, and large frames call what is flat.
  */
 #ifndef ONCPU_BPF_KERNEL_H
 #define ONCPU_BPF_KERNEL_H

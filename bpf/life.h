@@ -80,10 +80,11 @@ static __always_inline void instance_mark_cpu(struct oncpu_instance *in, u32 cpu
 		__sync_fetch_and_or(word, bit);
 }
 
-/* Global, as others below: its stack is not its callers'. */
-__noinline int emit_birth(u32 index, u64 time_ns, u32 flags)
+/* INIT, or the EXIT of an instance that never had a thread: nothing to read. Global, as others
+ * below: its stack is not its callers'. */
+__noinline int emit_empty(u32 index, u32 kind, u64 time_ns, u32 flags)
 {
-	struct said said = { .kind = ONCPU_EV_INIT, .time_ns = time_ns, .flags = flags };
+	struct said said = { .kind = kind, .time_ns = time_ns, .flags = flags };
 	struct oncpu_instance *in = instance_at(index);
 	struct reading r = {};
 
@@ -92,11 +93,18 @@ __noinline int emit_birth(u32 index, u64 time_ns, u32 flags)
 	return emit(index, &said, &r);
 }
 
+/* Apart from instance_end, which calls deep and must have a small frame: see kernel.h. */
+static __noinline int emit_exit(u32 index, struct reading *r)
+{
+	struct said said = { .kind = ONCPU_EV_EXIT };
+
+	return emit(index, &said, r);
+}
+
 /* The last thread is gone and nobody holds the instance: its total is final. */
 __noinline int instance_end(u32 index)
 {
 	struct oncpu_instance *in = instance_at(index);
-	struct said said = { .kind = ONCPU_EV_EXIT };
 	struct reading r = {};
 	struct oncpu_cgroup *cg;
 	u64 id;
@@ -108,7 +116,7 @@ __noinline int instance_end(u32 index)
 	if (id && (cg = bpf_map_lookup_elem(&cgroups, &id)))
 		__sync_val_compare_and_swap(&cg->instance, index + 1, 0);
 	read_instance(index, &r);
-	emit(index, &said, &r);
+	emit_exit(index, &r);
 	return 0;
 }
 
@@ -226,7 +234,7 @@ __noinline u32 instance_of_cgroup(u64 cgroup_id, u32 flags)
 	in->state = ONCPU_INSTANCE_LIVE;
 	if (__sync_fetch_and_add(&cg->lives, 1))
 		flags |= ONCPU_EVF_REUSED;
-	emit_birth(made - 1, 0, flags);
+	emit_empty(made - 1, ONCPU_EV_INIT, 0, flags);
 	return made;
 }
 

@@ -456,11 +456,12 @@ static __always_inline struct oncpu_thread *join_as_tree(struct task_struct *tas
 		return NULL;
 	__builtin_memset(in->function, 0, ONCPU_NAME_LEN);
 	in->state = ONCPU_INSTANCE_LIVE;
-	emit_birth(made - 1, task->start_time,
+	emit_empty(made - 1, ONCPU_EV_INIT, task->start_time,
 		   WALK(task)->signal->nr_threads > 1 ? ONCPU_EVF_ADOPTED : 0);
 	t = thread_join(task, made - 1, false);
 	if (!t) {
-		instance_end(made - 1);
+		in->state = ONCPU_INSTANCE_EXITED;
+		emit_empty(made - 1, ONCPU_EV_EXIT, 0, 0);
 		return NULL;
 	}
 	total = total_at(bpf_get_smp_processor_id(), made - 1);
@@ -812,6 +813,16 @@ static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instan
 	return 0;
 }
 
+/* Apart from on_call, for its stack: see kernel.h. */
+static __noinline int call_total(struct oncpu_call *call, struct oncpu_instance *in)
+{
+	struct reading r = {};
+
+	call_read(call, in, &r);
+	call_answer(call, &r);
+	return 0;
+}
+
 SEC("syscall")
 int on_call(struct oncpu_call *call)
 {
@@ -828,11 +839,7 @@ int on_call(struct oncpu_call *call)
 	} else if (call->op == ONCPU_CALL_BOUNDARY) {
 		result = call_boundary(call, in);
 	} else if (call->op == ONCPU_CALL_READ) {
-		struct reading r = {};
-
-		call_read(call, in, &r);
-		call_answer(call, &r);
-		result = 0;
+		result = call_total(call, in);
 	} else if (call->op == ONCPU_CALL_RELEASE) {
 		in->holder = 0;
 		if (in->threads <= 0)

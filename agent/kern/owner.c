@@ -436,6 +436,9 @@ static int default_lags(struct kern_owner *o)
 
 static int load(struct kern_owner *o, const struct kern_config *c)
 {
+	const char *log = getenv("ONCPU_LIBBPF_LOG"); /* 4: the verifier's statistics, too */
+	LIBBPF_OPTS(bpf_object_open_opts, options,
+		    .kernel_log_level = log ? (uint32_t)strtoul(log, NULL, 10) : 0);
 	struct kern_btf_facts facts;
 	struct sizes sizes = {};
 	int error = choose_sizes(o, c, &sizes);
@@ -444,7 +447,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 		return error;
 	libbpf_line[0] = 0;
 	libbpf_set_print(keep_libbpf_line);
-	o->skel = oncpu_bpf__open();
+	o->skel = oncpu_bpf__open_opts(&options);
 	if (!o->skel)
 		return kern_fail(-errno, "cannot open the BPF object: %s", strerror(errno));
 	o->cpus = sizes.cpus;
