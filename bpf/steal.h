@@ -34,15 +34,18 @@ static __always_inline void read_steal(struct rq *rq, struct cpu_clocks *c)
 	u64 booked = READ_KERNEL(rq, prev_steal_time_rq);
 
 	c->stolen = READ_KERNEL(steal_of(rq), steal);
-	c->away = READ_KERNEL(steal_of(rq), preempted) & 1;
 	c->unbooked = c->stolen > booked ? c->stolen - booked : 0; /* 0: it is not KVM */
 }
 
+/* A scheduler that does not book steal (CONFIG_PARAVIRT_TIME_ACCOUNTING, which Debian's kernels are
+ * without) charges it to the task: nothing to add, but a CPU that is away is away. */
 static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 {
 	c->clock_task = READ_KERNEL(rq, clock_task);
 	if (live_steal && steal_from_rq && bpf_core_field_exists(rq->prev_steal_time_rq))
 		read_steal(rq, c);
+	if (live_steal && steal_from_rq)
+		c->away = READ_KERNEL(steal_of(rq), preempted) & 1;
 	c->clock = READ_KERNEL(rq, clock);
 	if (!c->clock)
 		count(COUNT_reads_failed);

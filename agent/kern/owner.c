@@ -465,6 +465,8 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->skel->rodata->open_trap = c->open_trap;
 	o->symbol_generation = kern_next_generation(o);
 	o->skel->rodata->symbol_generation = o->symbol_generation;
+	if (c->no_transit_cap)
+		o->skel->rodata->transit_cap_ns = UINT32_MAX;
 	if ((error = set_pins(o)))
 		return error;
 	error = oncpu_bpf__load(o->skel);

@@ -7,9 +7,16 @@
  * bound's distribution, how many lay outside the bracket, and how many outside their own stated
  * bound: there must be none. Exit 1 if there is one, or if the bound is so wide that it says
  * nothing.
+ *
+ * EXACTNESS_EMULATED=1, for virtual machines without hardware's help, whose CPUs run 20 times
+ * slower and are taken away for milliseconds without the kernel being told:
+ *  - a switch in progress may take as long as the clock is old (no transit cap);
+ *  - a child that was waited for runs on for 100 µs and more, which getrusage no longer counts;
+ *  - the bound may be as wide as it is.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +162,9 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 {
 	int64_t *errors = calloc((size_t)count, 8), *bounds = calloc((size_t)count, 8), worst = 0;
 	int n = 0, bracket = 0, beyond = 0, zero = 0, stale = 0, torn = 0, missing = 0;
-	int64_t slack = mode == FORKING ? 2000 : 0; /* getrusage counts in whole µs, twice */
+	bool emulated = getenv("EXACTNESS_EMULATED");
+	/* getrusage counts in whole µs, twice */
+	int64_t slack = mode != FORKING ? 0 : emulated ? 500000 : 2000;
 
 	for (int i = 0; i < count; i++) {
 		const uint64_t *c = clocks + i * 4;
@@ -191,7 +200,7 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 	       (long)bounds[n - 1], zero, bracket, (long)worst, beyond, stale, torn,
 	       100.0 * ((double)total - (double)stat) / (double)stat);
 	fflush(stdout);
-	n = beyond || missing || bounds[n * 99l / 100] > 50000 * 2;
+	n = beyond || missing || (!emulated && bounds[n * 99l / 100] > 50000 * 2);
 	free(errors);
 	free(bounds);
 	return n;
@@ -254,7 +263,8 @@ int main(int argc, char **argv)
 				      .pattern_count = 1,
 				      .hidden_check = !getenv("EXACTNESS_NO_HIDDEN_CHECK"),
 				      .live_steal = !getenv("EXACTNESS_NO_LIVE_STEAL"),
-				      .no_wakeup_bound = getenv("EXACTNESS_NO_WAKEUP_BOUND") };
+				      .no_wakeup_bound = getenv("EXACTNESS_NO_WAKEUP_BOUND"),
+				      .no_transit_cap = getenv("EXACTNESS_EMULATED") };
 	int count = argc > 1 ? atoi(argv[1]) : 10000, only = argc > 2 ? atoi(argv[2]) : -1, bad = 0;
 	int fd = open(FUNCTION, O_RDONLY | O_CLOEXEC), fds[KERN_FD_COUNT];
 	struct kern_owner *owner;
