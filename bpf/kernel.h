@@ -12,6 +12,7 @@
  *  - `runqueues` is not a symbol on every kernel: the rq is reached through task->se.cfs_rq->rq,
  *    which every task has, whatever its class.
  *  - bpf_rdonly_cast came with 6.2: see READ_KERNEL.
+ *  - A cgroup's own per-CPU counters are cgroup.rstat_cpu up to 6.15, rstat_base_cpu since.
  *  - Before 6.13 (private stacks) the frames of a chain of calls share 512 bytes, each rounded up
  * to 16, and to 32 on 6.1; since, each frame may have that for itself. So what calls deep
  *    (instance_end, read_instance) has small frames on the way, and large frames call what is flat.
@@ -54,10 +55,24 @@ struct cgroup_subsys_state {
 struct cgroup_root {
 	int hierarchy_id;
 };
+struct task_cputime {
+	unsigned long long sum_exec_runtime;
+};
+struct cgroup_base_stat {
+	struct task_cputime cputime;
+};
+struct cgroup_rstat_cpu { /* up to 6.15 */
+	struct cgroup_base_stat bstat;
+};
+struct cgroup_rstat_base_cpu { /* from 6.16 on */
+	struct cgroup_base_stat bstat;
+};
 struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
+	struct cgroup_rstat_cpu *rstat_cpu;
+	struct cgroup_rstat_base_cpu *rstat_base_cpu;
 };
 struct css_set {
 	struct cgroup *dfl_cgrp;

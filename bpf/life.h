@@ -128,13 +128,14 @@ static __always_inline void instance_lose_thread(u32 index)
 		instance_end(index);
 }
 
-/* Charges what a thread has run up to `sum` to its instance, on this CPU. Atomic: the switch hook
- * of this CPU may come in between where tracepoints do not disable preemption. */
-static __always_inline void charge_outside_switch(struct oncpu_thread *t, struct task_struct *task)
+/* Charges what a thread has run to its instance, on this CPU, but for `not_yours`. Atomic: the
+ * switch hook of this CPU may come in between where tracepoints do not disable preemption. */
+static __always_inline void charge_outside_switch(struct oncpu_thread *t, struct task_struct *task,
+						  u64 not_yours)
 {
 	struct oncpu_total *total = total_at(bpf_get_smp_processor_id(), t->instance);
 	struct oncpu_instance *in = instance_at(t->instance);
-	u64 sum = task->se.sum_exec_runtime;
+	u64 sum = task->se.sum_exec_runtime - not_yours;
 
 	if (!total || !in)
 		return;
@@ -218,6 +219,7 @@ __noinline u32 instance_of_cgroup(u64 cgroup_id, u32 flags)
 
 	if (!cg)
 		return 0;
+	cg->fresh = 0;
 	root = cg->root;
 	if (root != cgroup_id && !(cg = bpf_map_lookup_elem(&cgroups, &root)))
 		return 0;

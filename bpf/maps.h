@@ -13,6 +13,8 @@ const volatile unsigned int transit_cap_ns = 60000;
 const volatile bool hidden_check = true;
 const volatile bool live_steal = true;
 const volatile long steal_from_rq; /* a CPU's kvm_steal_time, from its rq; 0 = not known */
+const volatile long
+	per_cpu_from_rq; /* a CPU's offset of per-CPU memory, from its rq; 0 = unknown */
 const volatile bool wakeup_bound = true;
 const volatile bool direct_reads = false;
 const volatile unsigned int symbol_generation = 1; /* of this program at symbols */

@@ -15,6 +15,7 @@
 #include "maps.h"
 #include "boundary.h"
 #include "life.h"
+#include "books.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -192,7 +193,7 @@ int BPF_PROG(on_free, struct task_struct *task)
 	if (!t)
 		return 0;
 	instance = t->instance;
-	charge_outside_switch(t, task);
+	charge_outside_switch(t, task, 0);
 	thread_forget(t, task);
 	count(COUNT_threads_closed_late);
 	instance_lose_thread(instance);
@@ -225,9 +226,9 @@ static long match_step(u32 i, void *unused)
 	return 0;
 }
 
-static __always_inline void cgroup_put(u64 id, u64 root, const char *function)
+static __always_inline void cgroup_put(u64 id, u64 root, const char *function, u32 fresh)
 {
-	struct oncpu_cgroup cg = { .root = root };
+	struct oncpu_cgroup cg = { .root = root, .fresh = fresh };
 
 	if (function)
 		bpf_probe_read_kernel(cg.function, sizeof(cg.function), function);
@@ -267,7 +268,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 		parent_id = BPF_CORE_READ(parent, kn, id);
 		above = bpf_map_lookup_elem(&cgroups, &parent_id);
 		if (above) {
-			cgroup_put(id, above->root, NULL);
+			cgroup_put(id, above->root, NULL, 1);
 			return 0;
 		}
 	}
@@ -281,7 +282,7 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 		if (i >= patterns_used)
 			break;
 		if (match_pattern(i) && (p = bpf_map_lookup_elem(&patterns, &key))) {
-			cgroup_put(id, id, p->function);
+			cgroup_put(id, id, p->function, 1);
 			break;
 		}
 	}
@@ -308,9 +309,10 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 /*
  * A thread enters a cgroup. What the kernel has charged it so far stays where it was; what it
  * charges from here on, the rest of the running slice included, is the new instance's: the same
- * line that the kernel's own books draw.
+ * line that the kernel's own books draw. `booked`: of what it has been charged, what is already on
+ * the new cgroup's books.
  */
-static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id)
+static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id, u64 booked)
 {
 	struct oncpu_thread *t = thread_by_storage(task);
 	struct oncpu_instance *from = t ? instance_at(t->instance) : NULL, *to;
@@ -326,16 +328,16 @@ static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id)
 	count(COUNT_moves);
 	if (t) {
 		old = t->instance;
-		charge_outside_switch(t, task);
+		charge_outside_switch(t, task, booked);
 		thread_forget(t, task);
 		if (from)
 			from->once_flags |= ONCPU_EVF_MOVED;
 		bpf_task_storage_delete(&task_thread, task);
-		if (made)
-			thread_join(task, made - 1, true);
+		if (made && (t = thread_join(task, made - 1, true)))
+			t->last_ns -= booked;
 		instance_lose_thread(old);
-	} else {
-		thread_join(task, made - 1, true);
+	} else if ((t = thread_join(task, made - 1, true))) {
+		t->last_ns -= booked;
 	}
 	if (made && (to = instance_at(made - 1)) && to->threads > 1)
 		to->once_flags |= ONCPU_EVF_MOVED;
@@ -350,7 +352,7 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct tas
 
 	if (WALK(cgrp)->root->hierarchy_id)
 		return 0;
-	thread_move(task, id);
+	thread_move(task, id, booked_on_entry(cgrp, task));
 	/* The other threads of the process came along: the agent's iterator moves them, from the
 	 * kernel's own sums, so that nothing but the moment is late. */
 	if (threadgroup && WALK(task)->signal->nr_threads > 1) {
@@ -433,7 +435,7 @@ int adopt(struct bpf_iter__task *ctx)
 	if (t && made == t->instance + 1)
 		return 0;
 	if (t) {
-		thread_move(task, cgroup_id_of(task));
+		thread_move(task, cgroup_id_of(task), 0);
 	} else if (made && thread_join(task, made - 1, true) && (in = instance_at(made - 1))) {
 		in->once_flags |= ONCPU_EVF_ADOPTED;
 	}
@@ -832,7 +834,7 @@ int on_call(struct oncpu_call *call)
 	if (call->op == ONCPU_CALL_CREATE) {
 		result = call_create(call);
 	} else if (call->op == ONCPU_CALL_CGROUP) {
-		cgroup_put(call->cgroup_id, call->root, call->function);
+		cgroup_put(call->cgroup_id, call->root, call->function, 0);
 		result = 0;
 	} else if (!(in = instance_by_uid(call->uid))) {
 		result = -2; /* ENOENT */

@@ -33,25 +33,28 @@ int kern_cgroup_root(char *buffer, size_t size)
 	return error;
 }
 
-/* Where a CPU's kvm_steal_time is, seen from its rq: both are variables of one per-CPU section, so
- * the distance is the same on every CPU. */
-static long steal_from_rq(const struct btf *btf)
+/* Where a CPU's variables are, seen from its rq: all are of one per-CPU section, so the distance is
+ * the same on every CPU. */
+static void read_distances(const struct btf *btf, struct kern_btf_facts *ret)
 {
 	int32_t section = btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC);
 	const struct btf_type *t = section > 0 ? btf__type_by_id(btf, (uint32_t)section) : NULL;
 	const struct btf_var_secinfo *v = t ? btf_var_secinfos(t) : NULL;
-	long steal = -1, rq = -1;
+	long steal = -1, per_cpu = -1, rq = -1;
 
 	for (uint32_t i = 0; t && i < btf_vlen(t); i++) {
 		const struct btf_type *of = btf__type_by_id(btf, v[i].type);
-		const char *name = of ? btf__name_by_offset(btf, of->name_off) : NULL;
+		const char *name = of ? btf__name_by_offset(btf, of->name_off) : "";
 
-		if (name && !strcmp(name, "steal_time"))
+		if (!strcmp(name, "steal_time"))
 			steal = (long)v[i].offset;
-		else if (name && !strcmp(name, "runqueues"))
+		else if (!strcmp(name, "this_cpu_off"))
+			per_cpu = (long)v[i].offset;
+		else if (!strcmp(name, "runqueues"))
 			rq = (long)v[i].offset;
 	}
-	return steal < 0 || rq < 0 ? 0 : steal - rq;
+	ret->steal_from_rq = steal < 0 || rq < 0 ? 0 : steal - rq;
+	ret->per_cpu_from_rq = per_cpu < 0 || rq < 0 ? 0 : per_cpu - rq;
 }
 
 void kern_read_btf(struct kern_btf_facts *ret_facts)
@@ -62,7 +65,7 @@ void kern_read_btf(struct kern_btf_facts *ret_facts)
 	memset(ret_facts, 0, sizeof(*ret_facts));
 	if (!btf)
 		return;
-	ret_facts->steal_from_rq = steal_from_rq(btf);
+	read_distances(btf, ret_facts);
 	ret_facts->direct_reads = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
 	btf__free(btf);
 }

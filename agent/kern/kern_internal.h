@@ -17,7 +17,8 @@ int kern_glob(const char *pattern, const char *path);
 
 struct kern_btf_facts {
 	long steal_from_rq; /* bytes from a CPU's struct rq to its kvm_steal_time; 0 = not known */
-	bool direct_reads;  /* the kernel has bpf_rdonly_cast */
+	long per_cpu_from_rq; /* likewise to its offset of per-CPU memory */
+	bool direct_reads;    /* the kernel has bpf_rdonly_cast */
 };
 /* What vmlinux's BTF says; nothing where it cannot be read. */
 void kern_read_btf(struct kern_btf_facts *ret_facts);

@@ -456,6 +456,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->skel->rodata->live_steal = c->live_steal;
 	kern_read_btf(&facts);
 	o->skel->rodata->steal_from_rq = facts.steal_from_rq;
+	o->skel->rodata->per_cpu_from_rq = facts.per_cpu_from_rq;
 	o->skel->rodata->direct_reads = facts.direct_reads && !c->no_direct_reads;
 	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
 	o->skel->rodata->where_on = c->where;

@@ -200,6 +200,8 @@ struct oncpu_cgroup {
 	oncpu_u32 instance; /* of the root: slot index + 1; 0 = nobody lives there now */
 	oncpu_u32 lives;    /* instances there have been; 1 too many where it was there before us */
 	char function[ONCPU_NAME_LEN];
+	oncpu_u32 fresh; /* 1 = its making was seen, and nobody has been in it yet */
+	oncpu_u32 reserved;
 };
 
 struct oncpu_pattern {
