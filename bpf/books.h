@@ -32,7 +32,8 @@ static __noinline u64 booked_on_cpu(struct cgroup *cgrp, struct rq *rq)
 	return sum;
 }
 
-/* What the kernel has charged a thread since it is in this cgroup, which it was the first to enter. */
+/* What the kernel has charged a thread since it is in this cgroup, which it was the first to enter.
+ */
 static __always_inline u64 booked_on_entry(struct cgroup *cgrp, struct task_struct *task)
 {
 	u64 id = WALK(cgrp)->kn->id;

@@ -29,6 +29,9 @@ struct reading {
 	u32 last_try;
 };
 
+/* Of an instance that has run nothing; never written. Not on the stack: see kernel.h. */
+static struct reading nothing;
+
 /* The copies of a slot are read where they stand: `seq` tells afterwards whether they stood still.
  */
 #define READ_COPY(copy, field) READ_ONCE_OF((copy)->field)

@@ -86,11 +86,10 @@ __noinline int emit_empty(u32 index, u32 kind, u64 time_ns, u32 flags)
 {
 	struct said said = { .kind = kind, .time_ns = time_ns, .flags = flags };
 	struct oncpu_instance *in = instance_at(index);
-	struct reading r = {};
 
 	if (in)
 		said.function = (u64)in->function;
-	return emit(index, &said, &r);
+	return emit(index, &said, &nothing);
 }
 
 /* Apart from instance_end, which calls deep and must have a small frame: see kernel.h. */

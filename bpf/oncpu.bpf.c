@@ -633,6 +633,16 @@ static __always_inline u64 argument(struct pt_regs *ctx, u32 which)
 struct text {
 	char bytes[ONCPU_ID_LEN + 8];
 };
+/* A thread's own, for these programs may be preempted and their stack is short: see kernel.h. */
+struct texts {
+	struct text id, name;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct texts);
+} scratch_texts SEC(".maps");
 
 /* Reads a C string that may not be in memory yet, a byte past ONCPU_ID_LEN at most; its length, or
  * −1. The page after the string need not exist. Global: verified once. */
@@ -657,7 +667,8 @@ __noinline int copy_user_text(struct text *to, u64 from)
 static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, struct reading *r)
 {
 	struct said said = { .kind = cookie & 0xff, .flags = ONCPU_EVF_SYMBOL };
-	struct text id_text = {}, name_text = {};
+	struct texts *texts = bpf_task_storage_get(&scratch_texts, bpf_get_current_task_btf(), 0,
+						   BPF_LOCAL_STORAGE_GET_F_CREATE);
 	u64 id, name;
 	int got;
 
@@ -665,8 +676,10 @@ static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, st
 		said.status = (s32)argument(ctx, cookie >> 24 & 0xff);
 	id = (cookie >> 8 & 0xff) != 0xff ? argument(ctx, cookie >> 8 & 0xff) : 0;
 	name = (cookie >> 16 & 0xff) != 0xff ? argument(ctx, cookie >> 16 & 0xff) : 0;
+	if (!texts)
+		count(COUNT_storage_failed);
 	if (id) {
-		got = copy_user_text(&id_text, id);
+		got = texts ? copy_user_text(&texts->id, id) : -1;
 		said.id_len = got > 0 ? got : 0;
 		if (got < 0) {
 			said.flags |= ONCPU_EVF_ID_UNREADABLE;
@@ -676,13 +689,13 @@ static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, st
 			said.id_len = ONCPU_ID_LEN;
 			said.flags |= ONCPU_EVF_ID_TRUNCATED;
 		}
-		said.id = (u64)id_text.bytes;
+		said.id = texts ? (u64)texts->id.bytes : 0;
 	}
-	if (name) {
-		got = copy_user_text(&name_text, name);
-		name_text.bytes[ONCPU_NAME_LEN - 1] = 0;
+	if (name && texts) {
+		got = copy_user_text(&texts->name, name);
+		texts->name.bytes[ONCPU_NAME_LEN - 1] = 0;
 		if (got >= 0)
-			said.function = (u64)name_text.bytes;
+			said.function = (u64)texts->name.bytes;
 	} else if (cookie >> 32) {
 		u32 key = (u32)(cookie >> 32) - 1;
 		struct oncpu_pattern *p = bpf_map_lookup_elem(&symbol_names, &key);
@@ -750,7 +763,6 @@ static __noinline int call_create(struct oncpu_call *call)
 			     .status = call->status,
 			     .number = call->root };
 	struct oncpu_cgroup cg = { .root = call->cgroup_id };
-	struct reading r = {};
 	struct oncpu_instance *in;
 	u64 id = call->cgroup_id;
 	u32 made;
@@ -775,7 +787,7 @@ static __noinline int call_create(struct oncpu_call *call)
 	call->time_ns = in->born_ns;
 	said.time_ns = in->born_ns;
 	said.function = (u64)in->function;
-	emit(made - 1, &said, &r);
+	emit(made - 1, &said, &nothing);
 	return 0;
 }
 

@@ -268,7 +268,7 @@ static int set_pins(struct kern_owner *o)
 	{
 		const char *m = bpf_map__name(map);
 
-		if (strstr(m, ".rodata") || strstr(m, ".bss") || !strcmp(m, "scratch"))
+		if (strstr(m, ".rodata") || strstr(m, ".bss") || !strncmp(m, "scratch", 7))
 			continue;
 		snprintf(name, sizeof(name), "map_%s", m);
 		if ((error = pin_path(o, name, path, sizeof(path))) ||
@@ -452,6 +452,8 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 		return kern_fail(-errno, "cannot open the BPF object: %s", strerror(errno));
 	o->cpus = sizes.cpus;
 	set_sizes(o->skel, &sizes);
+	if (c->no_transit_cap)
+		o->skel->rodata->transit_cap_ns = UINT32_MAX;
 	o->skel->rodata->hidden_check = c->hidden_check;
 	o->skel->rodata->live_steal = c->live_steal;
 	kern_read_btf(&facts);
@@ -466,8 +468,6 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->skel->rodata->open_trap = c->open_trap;
 	o->symbol_generation = kern_next_generation(o);
 	o->skel->rodata->symbol_generation = o->symbol_generation;
-	if (c->no_transit_cap)
-		o->skel->rodata->transit_cap_ns = UINT32_MAX;
 	if ((error = set_pins(o)))
 		return error;
 	error = oncpu_bpf__load(o->skel);

@@ -17,10 +17,9 @@
 
 int main(void)
 {
-	struct kern_config config = { .pin_dir = PIN_DIR,
-				      .hidden_check = true,
-				      .live_steal = true,
-				      .where = true };
+	struct kern_config config = {
+		.pin_dir = PIN_DIR, .hidden_check = true, .live_steal = true, .where = true
+	};
 	struct kern_owner *owner;
 	struct bpf_program *program;
 	bool adopted;
