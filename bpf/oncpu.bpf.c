@@ -226,7 +226,8 @@ static long match_step(u32 i, void *unused)
 	return 0;
 }
 
-static __always_inline void cgroup_put(u64 id, u64 root, const char *function, u32 fresh)
+/* Apart from its callers, for its stack: see kernel.h. */
+static __noinline int cgroup_put(u64 id, u64 root, const char *function, u32 fresh)
 {
 	struct oncpu_cgroup cg = { .root = root, .fresh = fresh };
 
@@ -234,6 +235,7 @@ static __always_inline void cgroup_put(u64 id, u64 root, const char *function, u
 		bpf_probe_read_kernel(cg.function, sizeof(cg.function), function);
 	if (bpf_map_update_elem(&cgroups, &id, &cg, BPF_NOEXIST) == -7 /* E2BIG */)
 		count(COUNT_cgroups_full);
+	return 0;
 }
 
 /* Global: verified once, not once a pattern. */
@@ -249,6 +251,16 @@ __noinline int match_pattern(u32 i)
 	glob_begin(&m->walk);
 	bpf_loop(1 << 16, match_step, NULL, 0);
 	return m->walk.result == 1;
+}
+
+static long register_if_matched(u32 i, u64 *cgroup_id)
+{
+	struct oncpu_pattern *p = bpf_map_lookup_elem(&patterns, &i);
+
+	if (!p || !match_pattern(i))
+		return 0;
+	cgroup_put(*cgroup_id, *cgroup_id, p->function, 1);
+	return 1;
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -275,17 +287,8 @@ int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 	if (bpf_probe_read_kernel_str(m->path, sizeof(m->path), path) < 0)
 		return 0;
 	patterns_used = ctl->pattern_count;
-	for (u32 i = 0; i < ONCPU_MAX_PATTERNS; i++) {
-		struct oncpu_pattern *p;
-		u32 key = i;
-
-		if (i >= patterns_used)
-			break;
-		if (match_pattern(i) && (p = bpf_map_lookup_elem(&patterns, &key))) {
-			cgroup_put(id, id, p->function, 1);
-			break;
-		}
-	}
+	bpf_loop(patterns_used < ONCPU_MAX_PATTERNS ? patterns_used : ONCPU_MAX_PATTERNS,
+		 register_if_matched, &id, 0);
 	return 0;
 }
 
@@ -809,21 +812,31 @@ static __always_inline void call_answer(struct oncpu_call *call, const struct re
 	call->reading.reserved = 0;
 }
 
+/* Apart from call_boundary, which calls deep: see kernel.h. */
+static __noinline int emit_call(struct oncpu_call *call, struct oncpu_instance *in,
+				struct reading *r)
+{
+	struct said said = { .kind = call->kind,
+			     .status = call->status,
+			     .flags = ONCPU_EVF_CALL,
+			     .id_len = call->id_len,
+			     .id = (u64)call->id,
+			     .function = (u64)in->function,
+			     .number = call->root,
+			     .time_ns = call->time_ns };
+
+	return emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, r);
+}
+
 static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
 {
 	struct reading r = {};
-	struct said said = { .kind = call->kind, .status = call->status, .flags = ONCPU_EVF_CALL };
 
 	if (call->kind <= ONCPU_EV_INIT || call->kind >= ONCPU_EV_KIND_COUNT ||
 	    call->kind == ONCPU_EV_EXIT || call->id_len > ONCPU_ID_LEN)
 		return -22; /* EINVAL */
-	said.id_len = call->id_len;
-	said.id = (u64)call->id;
-	said.function = (u64)in->function;
-	said.number = call->root;
 	call_read(call, in, &r);
-	said.time_ns = call->time_ns;
-	emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, &r);
+	emit_call(call, in, &r);
 	return 0;
 }
 
