@@ -91,6 +91,7 @@ int on_get_events(void *api, struct http_request *request);    /* events.c */
 int on_get_compare(void *api, struct http_request *request);   /* bills.c */
 int on_get_policies(void *api, struct http_request *request);
 void live_wake(struct live *live);
-int on_get_metrics(void *api, struct http_request *request); /* metrics.c */
+int on_post_boundaries(void *api, struct http_request *request); /* boundaries.c */
+int on_get_metrics(void *api, struct http_request *request);	 /* metrics.c */
 
 #endif

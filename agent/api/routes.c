@@ -411,6 +411,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/policies", on_get_policies },
 	{ "GET", "/v1/instances", on_get_instances },
 	{ "GET", "/v1/health", on_get_health },
+	{ "POST", "/v1/boundaries", on_post_boundaries },
 	{ "GET", "/metrics", on_get_metrics },
 	{ "GET", "/v1/flags", on_get_flags },
 	{ "GET", "/", on_get_page },

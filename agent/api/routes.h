@@ -17,6 +17,7 @@
  *	GET /v1/policies                                        the policies: one JSON object
  *	GET /v1/instances                                       open instances, a line each
  *	GET /v1/health                                          one JSON object
+ *	POST /v1/boundaries                                     boundaries.h, for gateways
  *	GET /metrics                                            core/metrics.def, for Prometheus
  *
  * since and until are by the record's end: nanoseconds since the epoch, RFC 3339 UTC, or a duration
@@ -39,6 +40,7 @@ struct api_health {
 	const char *version;
 	int pid; /* of the agent as started: its privileged half */
 	int64_t uptime_ns;
+	int64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC, as records have it */
 	const char *host, *boot_id, *ledger_directory;
 	struct correlator_counters correlator;
 	uint64_t ring_bytes, ring_used_bytes, ring_position, ring_committed;
@@ -58,6 +60,22 @@ struct api_health {
 };
 extern const char *const api_process_names[API_PROCESSES];
 
+/* A boundary that a gateway reports; bounded and checked (boundaries.h). */
+struct api_boundary {
+	char cgroup[ONCPU_PATTERN_LEN]; /* "" = by pid */
+	int pid;			/* 0 = by cgroup */
+	uint32_t kind;			/* ONCPU_EV_START, _RESPONSE, _END */
+	int32_t status;			/* of END */
+	char id[ONCPU_ID_LEN];
+	uint32_t id_len;
+};
+struct api_boundary_done {
+	int64_t time_ns, total_cpu_ns; /* CLOCK_MONOTONIC; all that was charged until then */
+	uint64_t uid;
+	char function[ONCPU_NAME_LEN];
+};
+#define API_BOUNDARY_ERROR_LEN 512
+
 struct api_config {
 	const char *ledger_directory;	 /* borrowed, likewise: */
 	const struct policies *policies; /* NULL = the presets */
@@ -70,6 +88,10 @@ struct api_config {
 			      void *visit_user);
 	void (*health)(void *user,
 		       struct api_health *ret_health); /* strings valid until the next call */
+	/* 0, -ENOENT (no such instance), -EBUSY (another makes its boundaries), -errno; with one
+	 * line in error. */
+	int (*boundary)(void *user, const struct api_boundary *boundary,
+			struct api_boundary_done *ret_done, char error[API_BOUNDARY_ERROR_LEN]);
 	/* Counters of the kernel side, in order; false past the end. */
 	bool (*counter)(void *user, unsigned i, const char **ret_name, const char **ret_help,
 			uint64_t *ret_value);

@@ -25,7 +25,8 @@
 struct attacher {
 	const struct attacher_options *options;
 	struct kern_owner *owner;
-	bool adopted; /* the pins are an earlier agent's */
+	struct kern_boundary *boundary; /* NULL = not needed yet */
+	bool adopted;			/* the pins are an earlier agent's */
 	bool ready;
 	int socket, signals, ready_fd;
 	int object_fd;
@@ -90,6 +91,32 @@ static int on_attach(struct attacher *a, const struct attacher_request *request)
 	return err;
 }
 
+/* No holder's boundaries, and no life's: what a gateway may say, whatever the worker says. */
+static int on_boundary(struct attacher *a, const struct attacher_request *request,
+		       struct attacher_reply *reply)
+{
+	struct kern_reading reading;
+	int err;
+
+	if ((request->index != ONCPU_EV_START && request->index != ONCPU_EV_RESPONSE &&
+	     request->index != ONCPU_EV_END) ||
+	    request->pid < 0 || request->pid >= ONCPU_STATUS_COUNT ||
+	    request->id_len > ONCPU_ID_LEN)
+		return -EINVAL;
+	if (!a->boundary) {
+		err = kern_boundary_open(a->options->config->pin_dir, &a->boundary);
+		if (err)
+			return err;
+	}
+	err = kern_boundary_mark(a->boundary, request->address, request->index, request->id,
+				 request->id_len, request->pid, 0, &reading);
+	if (err)
+		return err;
+	reply->handle = reading.time_ns;
+	reply->value = reading.total_ns;
+	return 0;
+}
+
 static int on_descriptors(struct attacher *a, struct attacher_reply *reply, int *fds)
 {
 	for (int i = 0; i < KERN_FD_COUNT; i++) {
@@ -147,6 +174,8 @@ static int serve(struct attacher *a, const struct attacher_request *request,
 		return request->pid > 1
 			       ? kern_owner_adopt_tree(a->owner, request->pid, request->address)
 			       : -EINVAL;
+	case ATTACHER_OP_BOUNDARY:
+		return on_boundary(a, request, reply);
 	case ATTACHER_OP_READY:
 		return on_ready(a);
 	case ATTACHER_OP_STOPPING:
@@ -307,6 +336,7 @@ int attacher_run(const struct attacher_options *options, bool *ret_abortive)
 	cleanup_fd(&a.signals);
 	cleanup_fd(&a.ready_fd);
 	*ret_abortive = a.owner && !a.adopted && !a.ready;
+	kern_boundary_close(&a.boundary);
 	kern_owner_close(&a.owner);
 	return code ? code : err && err != -EPIPE;
 }

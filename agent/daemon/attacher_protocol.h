@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the two halves of the agent say to each other: one SOCK_SEQPACKET pair, one fixed-size
- * request, one fixed-size reply, strictly in turn. No strings, no lengths: nothing to parse.
+ * request, one fixed-size reply, strictly in turn. No strings: nothing to parse.
  *
  * The worker is not trusted: it can only ask for things that the attacher finds harmless by
  * itself (files that processes already map, sites that hold the mark's own nop, symbols that the
- * configuration names, processes that oncpu stopped).
+ * configuration names, processes that oncpu stopped, boundaries of an invocation).
  */
 #ifndef ONCPU_DAEMON_ATTACHER_PROTOCOL_H
 #define ONCPU_DAEMON_ATTACHER_PROTOCOL_H
@@ -31,6 +31,9 @@ enum attacher_op {
 	ATTACHER_OP_STOPPING,
 	ATTACHER_OP_PING,  /* I am well: pets the supervisor's watchdog */
 	ATTACHER_OP_AUDIT, /* handle: uid or 0, address: cgroup id → audit (kern_owner_audit) */
+	/* address: uid; index: START, RESPONSE or END; pid: its status; id → handle: time_ns,
+	 * value: total_ns */
+	ATTACHER_OP_BOUNDARY,
 	ATTACHER_OP_END
 };
 
@@ -42,6 +45,8 @@ struct attacher_request {
 	uint64_t handle;
 	uint64_t address;	    /* or file offset */
 	struct oncpu_object object; /* as the kernel names it */
+	uint32_t id_len, reserved;
+	char id[ONCPU_ID_LEN];
 };
 
 struct attacher_reply {
@@ -54,7 +59,7 @@ struct attacher_reply {
 	struct kern_audit audit;
 };
 
-_Static_assert(sizeof(struct attacher_request) == 48, "no padding on the wire");
+_Static_assert(sizeof(struct attacher_request) == 120, "no padding on the wire");
 _Static_assert(sizeof(struct attacher_reply) == 72, "no padding on the wire");
 
 /*

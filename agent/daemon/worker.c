@@ -23,6 +23,7 @@
 #include "daemon/agent.h"
 #include "daemon/attacher_protocol.h"
 #include "daemon/audit.h"
+#include "daemon/gateway.h"
 #include "daemon/marks.h"
 #include "daemon/pipeline.h"
 #include "base/privileges.h"
@@ -53,6 +54,7 @@ struct worker {
 	struct http_server *http[DOORS]; /* TCP's may be NULL */
 	char boot_id[RECORD_BOOT_LEN];
 	uint64_t started_ns;
+	int64_t realtime_offset_ns; /* as the records have it */
 	/* when each is due next, CLOCK_MONOTONIC */
 	uint64_t step_ns, marks_ns, http_ns, heartbeat_ns, ping_ns, sweep_ns, retain_ns;
 	uint64_t last_step_ns;
@@ -141,6 +143,7 @@ static void on_health(void *user, struct api_health *ret_health)
 		.version = ONCPU_VERSION,
 		.pid = w->options->agent_pid,
 		.uptime_ns = (int64_t)(monotonic_ns() - w->started_ns),
+		.realtime_offset_ns = w->realtime_offset_ns,
 		.host = w->config->host,
 		.boot_id = w->boot_id,
 		.ledger_directory = w->config->state_dir,
@@ -172,6 +175,14 @@ static void on_health(void *user, struct api_health *ret_health)
 			&ret_health->process[API_PROCESS_WORKER].resident_bytes);
 	measure_process(w->options->agent_pid, &ret_health->process[API_PROCESS_ATTACHER].cpu_ns,
 			&ret_health->process[API_PROCESS_ATTACHER].resident_bytes);
+}
+
+static int on_boundary(void *user, const struct api_boundary *boundary,
+		       struct api_boundary_done *ret_done, char error[API_BOUNDARY_ERROR_LEN])
+{
+	const struct worker *w = user;
+
+	return gateway_report(w->options->socket, w->view, boundary, ret_done, error);
 }
 
 static bool on_counter(void *user, unsigned i, const char **ret_name, const char **ret_help,
@@ -304,7 +315,7 @@ static int open_pipeline(struct worker *w)
 		return err;
 	memcpy(c->host, config->host, sizeof(c->host));
 	memcpy(c->boot_id, w->boot_id, sizeof(c->boot_id));
-	c->realtime_offset_ns = realtime_ns() - (int64_t)monotonic_ns();
+	c->realtime_offset_ns = w->realtime_offset_ns = realtime_ns() - (int64_t)monotonic_ns();
 	c->reorder_ns = config->reorder_ms * MS;
 	c->max_instances = config->max_instances;
 	return pipeline_open(&pipeline, &w->pipeline);
@@ -356,6 +367,7 @@ static int open_http(struct worker *w)
 				  .sync = on_sync,
 				  .each_instance = on_each_instance,
 				  .health = on_health,
+				  .boundary = on_boundary,
 				  .counter = on_counter };
 	int err = api_new(&api, &w->api);
 

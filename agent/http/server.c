@@ -146,6 +146,11 @@ const char *http_header(struct http_request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+void *http_admitted_by(const struct http_request *request)
+{
+	return request->server->config.admit_user;
+}
+
 const char *http_path_rest(const struct http_request *request)
 {
 	return request->rest;

@@ -82,6 +82,8 @@ int http_query_each(struct http_request *request,
 		    int (*visit)(void *user, const char *name, const char *value, size_t length),
 		    void *user);
 
+/* The server's admit_user: which way in it came. */
+void *http_admitted_by(const struct http_request *request);
 /* NULL = not given. What stands behind the beginning that a route names ("…*"). */
 const char *http_header(struct http_request *request, const char *name);
 const char *http_path_rest(const struct http_request *request);

@@ -167,6 +167,17 @@ uint64_t kern_view_pins(const struct kern_view *v);
 /* Is the instance still in the table? Not once its EXIT was committed. */
 bool kern_view_has(const struct kern_view *v, uint64_t uid);
 
+/* A living instance, by its own cgroup's id or by the first process of its tree. 0, -ENOENT. */
+struct kern_instance {
+	uint64_t uid;
+	bool held;
+	char function[ONCPU_NAME_LEN];
+};
+int kern_view_find_cgroup(const struct kern_view *v, uint64_t cgroup_id,
+			  struct kern_instance *ret_instance);
+int kern_view_find_tree(const struct kern_view *v, uint32_t root_tgid,
+			struct kern_instance *ret_instance);
+
 /* Bytes of the event ring in use (not committed), and its size. */
 void kern_view_ring(const struct kern_view *v, uint64_t *ret_used, uint64_t *ret_size);
 

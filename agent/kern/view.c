@@ -286,6 +286,43 @@ bool kern_view_has(const struct kern_view *v, uint64_t uid)
 	       __atomic_load_n(&v->instances[index].state, __ATOMIC_ACQUIRE) != ONCPU_INSTANCE_FREE;
 }
 
+static bool is_of(const struct oncpu_instance *in, uint64_t cgroup_id, uint32_t root_tgid)
+{
+	if (__atomic_load_n(&in->state, __ATOMIC_ACQUIRE) != ONCPU_INSTANCE_LIVE)
+		return false;
+	return cgroup_id ? in->cgroup_id == cgroup_id
+			 : in->flags & ONCPU_EVF_TREE && in->root_tgid == root_tgid;
+}
+
+static int find_instance(const struct kern_view *v, uint64_t cgroup_id, uint32_t root_tgid,
+			 struct kern_instance *ret_instance)
+{
+	for (uint32_t i = 0; i < v->max_instances; i++) {
+		const struct oncpu_instance *in = &v->instances[i];
+
+		if (!is_of(in, cgroup_id, root_tgid))
+			continue;
+		ret_instance->uid = in->uid;
+		ret_instance->held = in->flags & ONCPU_EVF_HELD;
+		memcpy(ret_instance->function, in->function, sizeof(in->function));
+		ret_instance->function[sizeof(in->function) - 1] = '\0';
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int kern_view_find_cgroup(const struct kern_view *v, uint64_t cgroup_id,
+			  struct kern_instance *ret_instance)
+{
+	return cgroup_id ? find_instance(v, cgroup_id, 0, ret_instance) : -ENOENT;
+}
+
+int kern_view_find_tree(const struct kern_view *v, uint32_t root_tgid,
+			struct kern_instance *ret_instance)
+{
+	return root_tgid ? find_instance(v, 0, root_tgid, ret_instance) : -ENOENT;
+}
+
 void kern_view_ring(const struct kern_view *v, uint64_t *ret_used, uint64_t *ret_size)
 {
 	*ret_used = ring_produced(&v->events) - ring_freed(&v->events);

@@ -85,6 +85,30 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 	return -EPERM;
 }
 
+int kern_boundary_open(const char *pin_dir, struct kern_boundary **ret_b)
+{
+	PROMISE(pin_dir == config->pin_dir);
+	*ret_b = (struct kern_boundary *)&the_owner;
+	return 0;
+}
+
+void kern_boundary_close(struct kern_boundary **b)
+{
+	*b = NULL;
+}
+
+int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,
+		       size_t id_len, int32_t status, uint64_t peak_bytes,
+		       struct kern_reading *ret_reading)
+{
+	(void)uid;
+	PROMISE(b && id && id_len <= ONCPU_ID_LEN && !peak_bytes);
+	PROMISE(kind == ONCPU_EV_START || kind == ONCPU_EV_RESPONSE || kind == ONCPU_EV_END);
+	PROMISE(status >= 0 && status < ONCPU_STATUS_COUNT);
+	*ret_reading = (struct kern_reading){ 1, 1 };
+	return 0;
+}
+
 int kern_view_open(const int fds[KERN_FD_COUNT], struct kern_view **ret_view)
 {
 	(void)fds, (void)ret_view;
@@ -138,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		request.index = (uint8_t)(take_byte(&in)) >> (how & 2 ? 0 : 7);
 		request.handle = (uint8_t)(take_byte(&in) & 3);
 		take(&in, &request.address, how & 4 ? 8 : 2);
+		request.id_len = how & 8 ? take_byte(&in) : 0;
 		send(pair[1], &request, length < sizeof(request) ? length : sizeof(request),
 		     MSG_DONTWAIT | MSG_NOSIGNAL);
 	}

@@ -28,12 +28,26 @@ static int on_any(void *user, struct http_request *request)
 	return http_reply(request, 200, "text/plain", "hello", 5);
 }
 
-static const struct http_route routes[] = { { "GET", "/a", on_any }, { "GET", "/b", on_any } };
+static int on_body(void *user, struct http_request *request)
+{
+	size_t size;
+	const char *body = http_body(request, &size);
+
+	(void)user;
+	PROMISE(size <= 256 && body[size] == '\0');
+	http_takes_gzip(http_header(request, "Accept-Encoding"));
+	return http_reply(request, 200, "text/plain", body, size);
+}
+
+static const struct http_route routes[] = { { "GET", "/a", on_any },
+					    { "GET", "/b*", on_any },
+					    { "POST", "/c", on_body } };
 
 static void start(void)
 {
 	struct http_config config = { .routes = routes,
-				      .route_count = 2,
+				      .route_count = 3,
+				      .max_body = 256,
 				      .max_connections = 8,
 				      .max_streams = 2,
 				      .idle_seconds = 5,

@@ -1,7 +1,7 @@
 # Unit tests that need more than the ledger, core and base archives.
 DAEMONLIBS = $(B)/libdaemon.a $(B)/libapi.a $(B)/libhttp.a $(UNITLIBS)
 $(B)/unit/test_config $(B)/unit/test_maps $(B)/unit/test_http $(B)/unit/test_query \
-		$(B)/unit/test_api_access: $(B)/unit/%: \
+		$(B)/unit/test_api_access $(B)/unit/test_boundaries: $(B)/unit/%: \
 		tests/unit/%.c tests/unit/rules.mk $(DAEMONLIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(DAEMONLIBS) -lcmocka $(LDLIBS) -o $@
