@@ -17,7 +17,11 @@ let live = true;
 
 /* ---- colours ---- */
 
-const THEMES = [['auto', 'as the system', '◐'], ['light', 'light', '○'], ['dark', 'dark', '●']];
+const THEMES = [
+	['auto', 'as the system', '◐'],
+	['light', 'light', '○'],
+	['dark', 'dark', '●'],
+];
 
 function theme() {
 	return document.documentElement.dataset.theme ?? 'auto';
@@ -32,11 +36,10 @@ function showTheme() {
 }
 
 function nextTheme() {
-	const i = THEMES.findIndex(([name]) => name === theme()), [name, words] = THEMES[(i + 1) % THEMES.length];
-	if (name === 'auto')
-		delete document.documentElement.dataset.theme;
-	else
-		document.documentElement.dataset.theme = name;
+	const i = THEMES.findIndex(([name]) => name === theme()),
+		[name, words] = THEMES[(i + 1) % THEMES.length];
+	if (name === 'auto') delete document.documentElement.dataset.theme;
+	else document.documentElement.dataset.theme = name;
 	remember('theme', name === 'auto' ? null : name);
 	showTheme();
 	say(`Colours: ${words}`);
@@ -62,8 +65,7 @@ function showState(state) {
 
 function toggleLive() {
 	live = !live;
-	if (!live)
-		showState('held');
+	if (!live) showState('held');
 	say(live ? 'Live again' : 'Held');
 	show();
 }
@@ -75,7 +77,9 @@ async function health() {
 		$('about').textContent = `oncpu ${got.version ?? ''} on ${visible(got.host)}`;
 		const why = got.degraded ?? [];
 		$('notice').hidden = why.length === 0;
-		$('notice').textContent = why.length ? `The agent is degraded: ${why.join('; ')}. oncpu doctor on the host says what to do.` : '';
+		$('notice').textContent = why.length
+			? `The agent is degraded: ${why.join('; ')}. oncpu doctor on the host says what to do.`
+			: '';
 	} catch {
 		/* the view says it */
 	}
@@ -84,32 +88,48 @@ async function health() {
 /* ---- views ---- */
 
 function askToken(error) {
-	const field = h('input', { type: 'password', id: 'token', autocomplete: 'off', required: true, 'aria-describedby': 'token-why' });
-	replace($('main'), h('form', {
-		class: 'empty', onsubmit: (e) => {
-			e.preventDefault();
-			setToken(field.value.trim());
-			health();
-			show();
-		},
-	}, h('h1', { class: 'empty-title' }, error.title), h('p', { id: 'token-why' }, `${error.message} ${error.cure}`),
-	h('p', { class: 'field' }, h('label', { for: 'token' }, 'Token'), field, h('button', { class: 'button' }, 'Go on'))));
+	const field = h('input', {
+		type: 'password',
+		id: 'token',
+		autocomplete: 'off',
+		required: true,
+		'aria-describedby': 'token-why',
+	});
+	replace(
+		$('main'),
+		h(
+			'form',
+			{
+				class: 'empty',
+				onsubmit: (e) => {
+					e.preventDefault();
+					setToken(field.value.trim());
+					health();
+					show();
+				},
+			},
+			h('h1', { class: 'empty-title' }, error.title),
+			h('p', { id: 'token-why' }, `${error.message} ${error.cure}`),
+			h(
+				'p',
+				{ class: 'field' },
+				h('label', { for: 'token' }, 'Token'),
+				field,
+				h('button', { class: 'button' }, 'Go on'),
+			),
+		),
+	);
 	field.focus();
 }
 
 function onFailure(error) {
-	if (error.name === 'AbortError')
-		return;
-	if (!(error instanceof ApiError))
-		console.error(error);
-	if (error.status === 401)
-		askToken(error);
-	else
-		replace($('main'), h('h1', { class: 'hidden' }, 'oncpu'), failure(error, show));
+	if (error.name === 'AbortError') return;
+	if (!(error instanceof ApiError)) console.error(error);
+	if (error.status === 401) askToken(error);
+	else replace($('main'), h('h1', { class: 'hidden' }, 'oncpu'), failure(error, show));
 	showState('lost');
 	/* it comes back by itself */
-	if (error.status === 0)
-		current.timer = setTimeout(show, 3000);
+	if (error.status === 0) current.timer = setTimeout(show, 3000);
 }
 
 async function show() {
@@ -117,26 +137,25 @@ async function show() {
 	current?.abort.abort();
 	clearTimeout(current?.timer);
 	current?.destroy?.();
-	const mine = current = { abort: new AbortController(), at };
+	const mine = (current = { abort: new AbortController(), at });
 	const hash = location.hash;
 	$('main').setAttribute('aria-busy', 'true');
 	try {
 		const module = await views[at.view]();
-		if (current !== mine)
-			return;
+		if (current !== mine) return;
 		const made = await module.show({
-			main: $('main'), at, live, signal: mine.abort.signal,
+			main: $('main'),
+			at,
+			live,
+			signal: mine.abort.signal,
 			state: (state) => current === mine && showState(live || state === 'still' ? state : 'held'),
 			fail: (error) => current === mine && onFailure(error),
 			go: (changes) => go({ ...at, ...changes }),
 		});
-		if (current !== mine)
-			made?.destroy?.();
-		else
-			Object.assign(mine, made);
+		if (current !== mine) made?.destroy?.();
+		else Object.assign(mine, made);
 	} catch (error) {
-		if (current === mine)
-			onFailure(error);
+		if (current === mine) onFailure(error);
 	}
 	if (current === mine) {
 		$('main').setAttribute('aria-busy', 'false');
@@ -148,14 +167,14 @@ function go(at) {
 	remember('since', at.since);
 	remember('as', at.as ?? null);
 	const to = link(at.view, at.name, at);
-	if (to === location.hash)
-		show();
-	else
-		location.hash = to;
+	if (to === location.hash) show();
+	else location.hash = to;
 }
 
 function onNavigation(event) {
-	const before = event && new URL(event.oldURL).hash, from = before === undefined ? null : where(before ?? ''), to = where();
+	const before = event && new URL(event.oldURL).hash,
+		from = before === undefined ? null : where(before ?? ''),
+		to = where();
 	show();
 	/* another view begins at its top, and is read from there */
 	if (event && (from.view !== to.view || from.name !== to.name)) {
@@ -165,24 +184,24 @@ function onNavigation(event) {
 }
 
 function shift(by) {
-	const at = where(), i = RANGES.findIndex(([r]) => r === at.since) + by;
-	if (RANGES[i] && at.view !== 'invocation')
-		go({ ...at, since: RANGES[i][0] });
+	const at = where(),
+		i = RANGES.findIndex(([r]) => r === at.since) + by;
+	if (RANGES[i] && at.view !== 'invocation') go({ ...at, since: RANGES[i][0] });
 }
 
 const links = () => [...document.querySelectorAll('main tbody a.row-link')].filter((a) => a.offsetParent !== null);
 
 function step(by) {
-	const all = links(), i = all.indexOf(document.activeElement);
+	const all = links(),
+		i = all.indexOf(document.activeElement);
 	all[i < 0 ? 0 : Math.max(0, Math.min(all.length - 1, i + by))]?.focus();
 }
 
 function back() {
-	const at = where(), up = document.querySelector('main a[rel="up"]');
-	if (at.view !== 'fleet')
-		up ? up.click() : go({ ...at, view: 'fleet', name: '' });
-	else
-		document.activeElement?.blur();
+	const at = where(),
+		up = document.querySelector('main a[rel="up"]');
+	if (at.view !== 'fleet') up ? up.click() : go({ ...at, view: 'fleet', name: '' });
+	else document.activeElement?.blur();
 }
 
 const KEYS = [

@@ -2,8 +2,10 @@
  * Many invocations as few numbers: bins of time, a histogram, quantiles. Sums are of whole nanoseconds and
  * exact up to 2^53 (104 days in one bin). Pure.
  */
-const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000,
-	600000, 900000, 1800000, 3600000, 7200000, 10800000, 21600000, 43200000, 86400000, 172800000, 604800000];
+const STEPS = [
+	1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000, 900000,
+	1800000, 3600000, 7200000, 10800000, 21600000, 43200000, 86400000, 172800000, 604800000,
+];
 
 /* The smallest step that needs no more than `most` bins. */
 export function stepFor(spanMs, most) {
@@ -16,13 +18,19 @@ export function stepFor(spanMs, most) {
  */
 export function timeBins(rows, from, to, most, partCount) {
 	const step = stepFor(Math.max(1, to - from), most);
-	const first = Math.floor(from / step), last = Math.max(first, Math.floor(to / step));
-	const bins = Array.from({ length: last - first + 1 }, (_, i) =>
-		({ t: (first + i) * step, count: 0, cold: 0, bad: 0, wall: 0, parts: new Array(partCount).fill(0) }));
+	const first = Math.floor(from / step),
+		last = Math.max(first, Math.floor(to / step));
+	const bins = Array.from({ length: last - first + 1 }, (_, i) => ({
+		t: (first + i) * step,
+		count: 0,
+		cold: 0,
+		bad: 0,
+		wall: 0,
+		parts: new Array(partCount).fill(0),
+	}));
 	for (const row of rows) {
 		const bin = bins[Math.floor(row.t / step) - first];
-		if (!bin)
-			continue;
+		if (!bin) continue;
 		bin.count++;
 		bin.cold += row.cold;
 		bin.bad += row.bad;
@@ -41,7 +49,8 @@ export const logEdge = (bin) => 10 ** (bin / PER_DECADE);
 
 /* columns: arrays of ns. Counts of each over the same bins: { first, counts: [[…] …] }. */
 export function histogram(columns) {
-	let first = Infinity, last = -Infinity;
+	let first = Infinity,
+		last = -Infinity;
 	const found = columns.map((values) => {
 		const counts = new Map();
 		for (const v of values) {
@@ -52,13 +61,12 @@ export function histogram(columns) {
 		}
 		return counts;
 	});
-	if (first > last)
-		return { first: 0, counts: columns.map(() => []) };
+	if (first > last) return { first: 0, counts: columns.map(() => []) };
 	return { first, counts: found.map((c) => Array.from({ length: last - first + 1 }, (_, i) => c.get(first + i) ?? 0)) };
 }
 
 /* The value that a share q of them does not exceed (nearest rank); null of none. */
 export function quantiles(values, shares) {
 	const sorted = Float64Array.from(values).sort();
-	return shares.map((q) => sorted.length ? sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] : null);
+	return shares.map((q) => (sorted.length ? sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] : null));
 }

@@ -6,15 +6,10 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 function fill(node, properties, children) {
 	for (const [name, value] of Object.entries(properties ?? {})) {
-		if (value === null || value === undefined || value === false)
-			continue;
-		if (name.startsWith('on'))
-			node.addEventListener(name.slice(2), value);
-		else if (name === 'style')
-			for (const [key, v] of Object.entries(value))
-				node.style.setProperty(key, v);
-		else
-			node.setAttribute(name, value === true ? '' : value);
+		if (value === null || value === undefined || value === false) continue;
+		if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+		else if (name === 'style') for (const [key, v] of Object.entries(value)) node.style.setProperty(key, v);
+		else node.setAttribute(name, value === true ? '' : value);
 	}
 	node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
 	return node;
@@ -31,7 +26,11 @@ export function svg(tag, properties, ...children) {
 
 /* A number: what is shown is rounded, its value and title are whole. `name` is the API's. */
 function data(value, text, title, name) {
-	return h('data', { value: value === null || value === undefined ? '' : String(value), title, 'data-name': name }, text);
+	return h(
+		'data',
+		{ value: value === null || value === undefined ? '' : String(value), title, 'data-name': name },
+		text,
+	);
 }
 export const ns = (value, name) => data(value, duration(value), exactNs(value), name);
 export const number = (value, name) => data(value, count(value), null, name);
@@ -48,11 +47,14 @@ export function empty(title, ...what) {
 }
 
 export function failure(error, retry) {
-	return h('div', { class: 'empty failure', role: 'alert' },
+	return h(
+		'div',
+		{ class: 'empty failure', role: 'alert' },
 		h('p', { class: 'empty-title' }, error.title ?? 'This cannot be shown'),
 		h('p', null, error.message),
 		error.cure ? h('p', null, error.cure) : null,
-		retry ? h('p', null, h('button', { type: 'button', class: 'button', onclick: retry }, 'Try again')) : null);
+		retry ? h('p', null, h('button', { type: 'button', class: 'button', onclick: retry }, 'Try again')) : null,
+	);
 }
 
 export function say(text) {
@@ -61,7 +63,8 @@ export function say(text) {
 
 /* Calls `work` at most once a frame and once in `gap` ms, the last time included. */
 export function paced(gap, work) {
-	let timer = 0, last = 0;
+	let timer = 0,
+		last = 0;
 	const run = () => {
 		timer = 0;
 		last = performance.now();

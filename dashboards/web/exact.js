@@ -13,12 +13,10 @@ function revive(key, value) {
 }
 
 export function parse(text) {
-	if (!/\d{16}/.test(text))
-		return JSON.parse(text);
+	if (!/\d{16}/.test(text)) return JSON.parse(text);
 	let found = false;
 	const marked = text.replace(LONG, (token) => {
-		if (token[0] === '"' || !/^-?\d{16,}$/.test(token) || Number.isSafeInteger(Number(token)))
-			return token;
+		if (token[0] === '"' || !/^-?\d{16,}$/.test(token) || Number.isSafeInteger(Number(token))) return token;
 		found = true;
 		return `{"\\u0000int":"${token}"}`;
 	});
@@ -29,14 +27,9 @@ export function parse(text) {
 export function add(a, b) {
 	if (typeof a === 'number' && typeof b === 'number') {
 		const sum = a + b;
-		if (Number.isSafeInteger(sum))
-			return sum;
+		if (Number.isSafeInteger(sum)) return sum;
 	}
 	return narrow(BigInt(a) + BigInt(b));
-}
-
-export function subtract(a, b) {
-	return narrow(BigInt(a) - BigInt(b));
 }
 
 export function sum(values) {
@@ -45,7 +38,8 @@ export function sum(values) {
 
 /* How much `part` is of `whole`, for a bar's length: 0 to 1. A double: it becomes pixels. */
 export function share(part, whole) {
-	const p = Number(part), w = Number(whole);
+	const p = Number(part),
+		w = Number(whole);
 	return w > 0 && p > 0 ? Math.min(1, p / w) : 0;
 }
 
@@ -56,6 +50,7 @@ export function narrow(big) {
 
 /* value / unit, to the nearest, halves up. BigInt in, BigInt out; unit > 0. */
 export function divide(value, unit) {
-	const half = 2n * value + unit, twice = 2n * unit;
+	const half = 2n * value + unit,
+		twice = 2n * unit;
 	return half >= 0n || half % twice === 0n ? half / twice : half / twice - 1n;
 }

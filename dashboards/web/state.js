@@ -23,10 +23,8 @@ function remembered(name, fallback) {
 
 export function remember(name, value) {
 	try {
-		if (value === null)
-			localStorage.removeItem(`oncpu.${name}`);
-		else
-			localStorage.setItem(`oncpu.${name}`, value);
+		if (value === null) localStorage.removeItem(`oncpu.${name}`);
+		else localStorage.setItem(`oncpu.${name}`, value);
 	} catch {
 		/* storage is forbidden: forgotten with the tab */
 	}
@@ -47,7 +45,7 @@ export function where(hash = location.hash) {
 		view: kind === 'f' && name ? 'function' : kind === 'i' && name ? 'invocation' : 'fleet',
 		name,
 		since: RANGES.some(([r]) => r === since) ? since : '1h',
-		as: q.get('as') || remembered('as', null), /* null: the host's own policy */
+		as: q.get('as') || remembered('as', null) /* null: the host's own policy */,
 	};
 }
 

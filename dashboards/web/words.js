@@ -14,11 +14,16 @@ export const PARTS = [
 /* A record's wall time by PARTS. Where it was not measured: on a CPU, and the rest. */
 export function whereOf(record) {
 	const w = record.where;
-	if (w)
-		return [w.running_ns, w.run_queue_ns, w.throttled_ns, w.blocked_io_ns, w.idle_ns, w.frozen_ns, 0];
+	if (w) return [w.running_ns, w.run_queue_ns, w.throttled_ns, w.blocked_io_ns, w.idle_ns, w.frozen_ns, 0];
 	const running = Math.max(0, Math.min(record.cpu_ns, record.wall_ns));
 	return [running, 0, 0, 0, 0, 0, record.wall_ns - running];
 }
+
+/* What a record keeps of a policy's bill; null: nothing. */
+export const billedNs = (record, policy) => {
+	const b = record.billed?.[policy];
+	return b === undefined ? null : (b.billed_ns ?? b.billed_ms * 1000000);
+};
 
 export const STATUS = {
 	ok: 'answered',
@@ -46,7 +51,7 @@ const UNBILLED = {
 /* [name, tone, what it means] */
 export function wasteWords(key, value) {
 	const [name, tone, help] = WASTE[key] ?? [key.replace(/_ns$/, '').replaceAll('_', ' '), 'wall', ''];
-	return [name, tone, Number(value) < 0 ? UNBILLED[key] ?? 'used, and not billed' : help];
+	return [name, tone, Number(value) < 0 ? (UNBILLED[key] ?? 'used, and not billed') : help];
 }
 
 const BASIS = { wall: 'wall time', cpu: 'CPU time', life: 'life of the instance', floor: 'reserved or used CPU' };

@@ -6,13 +6,16 @@ import { createRequire } from 'node:module';
 const require = createRequire(`${process.cwd()}/build/browser/`);
 const { chromium } = require('playwright-core');
 
-let number = 0, failures = 0;
+let number = 0,
+	failures = 0;
 export function check(what, ok, saw) {
 	number++;
 	failures += !ok;
 	console.log(`${ok ? 'ok' : 'not ok'} ${number} - ${what}`);
 	if (!ok)
-		console.log(`# saw: ${(typeof saw === 'string' ? saw : JSON.stringify(saw, (k, v) => (typeof v === 'bigint' ? `${v}` : v)) ?? '').slice(0, 1500)}`);
+		console.log(
+			`# saw: ${(typeof saw === 'string' ? saw : (JSON.stringify(saw, (k, v) => (typeof v === 'bigint' ? `${v}` : v)) ?? '')).slice(0, 1500)}`,
+		);
 }
 export function same(what, a, b) {
 	const text = (x) => JSON.stringify(x, (k, v) => (typeof v === 'bigint' ? `${v}` : v));
@@ -25,9 +28,17 @@ export function done() {
 
 export async function browser() {
 	return chromium.launch({
-		executablePath: '/usr/bin/chromium', headless: true,
-		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-			'--disable-component-update', '--disable-sync'],
+		executablePath: '/usr/bin/chromium',
+		headless: true,
+		args: [
+			'--no-sandbox',
+			'--disable-gpu',
+			'--disable-quic',
+			'--no-first-run',
+			'--disable-background-networking',
+			'--disable-component-update',
+			'--disable-sync',
+		],
 	});
 }
 
@@ -41,30 +52,35 @@ export async function open(b, base, options = {}) {
 	page.on('pageerror', (e) => said.errors.push(String(e)));
 	page.on('request', (r) => {
 		said.asked.push(r.url());
-		if (new URL(r.url()).origin !== base)
-			said.outside.push(r.url());
+		if (new URL(r.url()).origin !== base) said.outside.push(r.url());
 	});
 	return { page, context, said };
 }
 
 export async function lines(base, path) {
 	const text = await (await fetch(base + path)).text();
-	return text.split('\n').filter(Boolean).map((l) => JSON.parse(l));
+	return text
+		.split('\n')
+		.filter(Boolean)
+		.map((l) => JSON.parse(l));
 }
 export const object = async (base, path) => (await fetch(base + path)).json();
 
 /* 4 digits in the unit that fits, as oncpu's own tables have it: by scaled integers, halves up. */
 export function duration(ns) {
 	const v = BigInt(ns);
-	if (v < 0n)
-		return `−${duration(-v)}`;
-	if (v < 1000n)
-		return v === 0n ? '0' : `${v} ns`;
-	for (const [unit, name] of [[10n ** 3n, 'µs'], [10n ** 6n, 'ms'], [10n ** 9n, 's']])
+	if (v < 0n) return `−${duration(-v)}`;
+	if (v < 1000n) return v === 0n ? '0' : `${v} ns`;
+	for (const [unit, name] of [
+		[10n ** 3n, 'µs'],
+		[10n ** 6n, 'ms'],
+		[10n ** 9n, 's'],
+	])
 		for (const decimals of [3n, 2n, 1n, ...(name === 's' ? [0n] : [])]) {
 			const scaled = (v * 10n ** decimals + unit / 2n) / unit;
 			if (scaled < 10000n || (name === 's' && decimals === 0n)) {
-				const text = String(scaled).padStart(Number(decimals) + 1, '0'), cut = text.length - Number(decimals);
+				const text = String(scaled).padStart(Number(decimals) + 1, '0'),
+					cut = text.length - Number(decimals);
 				return `${text.slice(0, cut)}${decimals ? '.' : ''}${text.slice(cut)} ${name}`;
 			}
 		}
@@ -72,17 +88,23 @@ export function duration(ns) {
 }
 
 /* What a place of the page says: { name: [value …] } of its numbers. */
-export const numbers = (locator) => locator.locator('data[data-name]').evaluateAll((all) => {
-	const got = {};
-	for (const d of all)
-		(got[d.dataset.name] ??= []).push(d.value);
-	return got;
-});
+export const numbers = (locator) =>
+	locator.locator('data[data-name]').evaluateAll((all) => {
+		const got = {};
+		for (const d of all) (got[d.dataset.name] ??= []).push(d.value);
+		return got;
+	});
 
 /* Each shown duration is its own value's text. Returns those that are not. */
 export async function misprinted(page) {
-	const shown = await page.locator('data[title$=" ns"]').evaluateAll((all) => all.map((d) => [d.value, d.textContent, d.title]));
-	return shown.filter(([value, text, title]) => text !== duration(value) || title.replace('−', '-') !== `${value.replace(/\B(?=(\d{3})+(?!\d))/g, ',')} ns`)
+	const shown = await page
+		.locator('data[title$=" ns"]')
+		.evaluateAll((all) => all.map((d) => [d.value, d.textContent, d.title]));
+	return shown
+		.filter(
+			([value, text, title]) =>
+				text !== duration(value) || title.replace('−', '-') !== `${value.replace(/\B(?=(\d{3})+(?!\d))/g, ',')} ns`,
+		)
 		.concat(shown.length ? [] : [['nothing is shown']]);
 }
 
@@ -93,5 +115,8 @@ export async function overflow(page) {
 /* Goes there and waits until that, and nothing of before, is shown. */
 export async function visit(page, base, hash) {
 	await page.goto(`${base}/${hash}`);
-	await page.waitForFunction((wanted) => document.querySelector('main').dataset.shown === wanted, new URL(`${base}/${hash}`).hash);
+	await page.waitForFunction(
+		(wanted) => document.querySelector('main').dataset.shown === wanted,
+		new URL(`${base}/${hash}`).hash,
+	);
 }

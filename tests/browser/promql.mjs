@@ -8,18 +8,16 @@ const require = createRequire(`${process.cwd()}/build/browser/`);
 const { parser } = require('@prometheus-io/lezer-promql');
 
 for await (const line of createInterface({ input: process.stdin })) {
-	const query = JSON.parse(line), metrics = new Set();
+	const query = JSON.parse(line),
+		metrics = new Set();
 	let error = null;
 	parser.parse(query).iterate({
 		enter(node) {
-			if (node.type.isError)
-				error ??= `at ${node.from}: ${query.slice(node.from, node.from + 20) || 'its end'}`;
+			if (node.type.isError) error ??= `at ${node.from}: ${query.slice(node.from, node.from + 20) || 'its end'}`;
 			if (node.name === 'VectorSelector') {
 				const name = node.node.getChild('Identifier');
-				if (name)
-					metrics.add(query.slice(name.from, name.to));
-				else
-					error ??= `at ${node.from}: a selector without a metric`;
+				if (name) metrics.add(query.slice(name.from, name.to));
+				else error ??= `at ${node.from}: a selector without a metric`;
 			}
 		},
 	});

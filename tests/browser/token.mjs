@@ -9,8 +9,14 @@ try {
 	await page.goto(`${base}/#/?since=all&as=aws-lambda`);
 	const field = page.getByLabel('Token');
 	await field.waitFor();
-	check('without the token: the page asks for it, and says where it is', await page.getByText('token file').isVisible());
-	check('its field has the focus, and hides what is entered', await field.evaluate((e) => e === document.activeElement && e.type === 'password'));
+	check(
+		'without the token: the page asks for it, and says where it is',
+		await page.getByText('token file').isVisible(),
+	);
+	check(
+		'its field has the focus, and hides what is entered',
+		await field.evaluate((e) => e === document.activeElement && e.type === 'password'),
+	);
 	await field.fill(`${token}x`);
 	await page.keyboard.press('Enter');
 	await page.waitForFunction(() => document.querySelector('#token')?.value === '');
@@ -20,7 +26,11 @@ try {
 	await page.locator('tr[data-function="thumb"]').waitFor();
 	await page.locator('#live[data-state="live"]').waitFor();
 	check('the right one: the functions, and live', true);
-	check('the token is in no address', said.asked.every((url) => !url.includes(token)), said.asked);
+	check(
+		'the token is in no address',
+		said.asked.every((url) => !url.includes(token)),
+		said.asked,
+	);
 	const other = await open(b, base);
 	await other.page.goto(`${base}/`);
 	await other.page.getByLabel('Token').waitFor();
