@@ -22,6 +22,10 @@ struct cpu_clocks {
 	u64 stolen;	       /* the hypervisor's own counter; 0 = not known */
 	u64 unbooked;	       /* of it, what is not yet taken off clock_task */
 	bool away;	       /* the CPU is off right now, for how long nobody knows yet */
+	/* Somebody was woken who takes the CPU from whoever runs: that switch will not update the
+	 * clock, but charge up to the wake-up's own update. What runs until the switch comes (some
+	 * µs in a system call, as a uprobe is one) is charged to nobody. */
+	bool skips;
 };
 
 static __always_inline struct kvm_steal_time *steal_of(struct rq *rq)
@@ -46,6 +50,7 @@ static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 		read_steal(rq, c);
 	if (live_steal && steal_from_rq)
 		c->away = READ_KERNEL(steal_of(rq), preempted) & 1;
+	c->skips = skip_check && READ_KERNEL(rq, clock_update_flags) & RQCF_REQ_SKIP;
 	c->clock = READ_KERNEL(rq, clock);
 	if (!c->clock)
 		count(COUNT_reads_failed);

@@ -468,6 +468,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->skel->rodata->open_trap = c->open_trap;
 	o->symbol_generation = kern_next_generation(o);
 	o->skel->rodata->symbol_generation = o->symbol_generation;
+	o->skel->rodata->skip_check = !c->no_skip_check;
 	if ((error = set_pins(o)))
 		return error;
 	error = oncpu_bpf__load(o->skel);

@@ -16,13 +16,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kern/kern.h"
@@ -31,9 +35,11 @@
 #define PIN_DIR "/sys/fs/bpf/oncpu-exactness"
 #define FUNCTION "build/functions/exact"
 
-static const char *const modes[] = { "one thread", "second thread spins", "second sleeps and wakes",
-				     "five threads, unpinned", "fork-heavy" };
-enum { MODES = sizeof(modes) / sizeof(modes[0]), FORKING = 4 };
+static const char *const modes[] = {
+	"one thread", "second thread spins",  "second sleeps and wakes", "five threads, unpinned",
+	"fork-heavy", "one thread, preempted"
+};
+enum { MODES = sizeof(modes) / sizeof(modes[0]), FORKING = 4, PREEMPTED = 5 };
 
 struct run {
 	pid_t pid;
@@ -96,6 +102,31 @@ static void start(struct run *r, int mode, int count)
 	close(out[1]);
 	r->in = in[1];
 	r->out = out[0];
+}
+
+/* Somebody else who wakes on the function's CPU all the time, and takes it from the function in the
+ * middle of its marks, too. */
+static pid_t start_neighbour(void)
+{
+	struct timespec nap = { .tv_nsec = 40000 }, now;
+	pid_t pid = fork();
+	cpu_set_t first;
+	long end;
+
+	if (pid)
+		return pid;
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	if (sched_setaffinity(0, sizeof(first), &first) || prctl(PR_SET_TIMERSLACK, 1) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL))
+		_exit(1);
+	for (;;) {
+		nanosleep(&nap, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		end = now.tv_nsec + 4000;
+		while (now.tv_nsec < end && end - now.tv_nsec < 5000)
+			clock_gettime(CLOCK_MONOTONIC, &now);
+	}
 }
 
 static uint64_t cpu_stat_ns(const char *cgroup)
@@ -217,6 +248,7 @@ static int run_mode(struct kern_view *v, int mode, int count)
 	uint64_t *clocks = calloc((size_t)count, 32), total, stat;
 	struct pair *pairs = calloc((size_t)count, sizeof(*pairs));
 	size_t got = 0, want = (size_t)count * 32;
+	pid_t neighbour = mode == PREEMPTED ? start_neighbour() : -1;
 	struct run r;
 	int status, bad;
 
@@ -235,6 +267,8 @@ static int run_mode(struct kern_view *v, int mode, int count)
 	close(r.out);
 	total = collect(v, r.cgroup_id, pairs, count);
 	waitpid(r.pid, &status, 0);
+	if (neighbour > 0)
+		kill(neighbour, SIGKILL);
 	while (wait(NULL) > 0)
 		;
 	{
@@ -264,7 +298,8 @@ int main(int argc, char **argv)
 				      .hidden_check = !getenv("EXACTNESS_NO_HIDDEN_CHECK"),
 				      .live_steal = !getenv("EXACTNESS_NO_LIVE_STEAL"),
 				      .no_wakeup_bound = getenv("EXACTNESS_NO_WAKEUP_BOUND"),
-				      .no_transit_cap = getenv("EXACTNESS_EMULATED") };
+				      .no_transit_cap = getenv("EXACTNESS_EMULATED"),
+				      .no_skip_check = getenv("EXACTNESS_NO_SKIP_CHECK") };
 	int count = argc > 1 ? atoi(argv[1]) : 10000, only = argc > 2 ? atoi(argv[2]) : -1, bad = 0;
 	int fd = open(FUNCTION, O_RDONLY | O_CLOEXEC), fds[KERN_FD_COUNT];
 	struct kern_owner *owner;

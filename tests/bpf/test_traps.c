@@ -15,6 +15,7 @@
  * 10 ktime is slewed          tests/unit/test_accounting.c
  * 11 strings not in memory    here
  * 12 what 6.1 refuses         here, and on 6.1 itself in `make vmtest`
+ * 13 a switch's clock skipped tests/e2e/test_exactness.sh
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>

@@ -20,7 +20,7 @@
 
 #include "oncpu/runtime.h"
 
-enum mode { ONE, SPINNING, SLEEPING, FIVE, FORKING };
+enum mode { ONE, SPINNING, SLEEPING, FIVE, FORKING, PREEMPTED };
 
 static enum mode mode;
 static int others;
