@@ -16,7 +16,6 @@
 struct share {
 	u64 total, run_delay, steal, bound;
 	u64 time_ns; /* up to when a running slice was counted */
-	u64 unsure;  /* of it, what the kernel may or may not charge */
 	u32 running, flags;
 };
 
@@ -37,15 +36,11 @@ static struct reading nothing;
  */
 #define READ_COPY(copy, field) READ_ONCE_OF((copy)->field)
 
-/* What a running slice has been, or will be, charged up to h->time_ns; `offset` is ktime less task
+/* What a running slice has been, or will be, charged up to now_ns; `offset` is ktime less task
  * clock. */
-static __always_inline u64 charged_ns(struct share *h, const struct cpu_clocks *c, s64 d,
-				      s64 offset, u64 start)
+static __always_inline u64 charged_ns(u64 now_ns, const struct cpu_clocks *c, s64 offset, u64 start)
 {
-	if (!c->skips)
-		return slice_ns(h->time_ns, offset, start);
-	h->unsure = clock_age_ns(h->time_ns, d, c->clock); /* a tick before the switch updates it */
-	return slice_ns(c->clock_task, 0, start);
+	return c->skips ? slice_ns(c->clock_task, 0, start) : slice_ns(now_ns, offset, start);
 }
 
 /*
@@ -80,8 +75,8 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 			h->total += sum - t->last_ns;
 		h->time_ns = bpf_ktime_get_ns();
 		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
-		h->total +=
-			charged_ns(h, c, d, d + (s64)(c->clock - c->clock_task + unbooked), start);
+		h->total += charged_ns(h->time_ns, c,
+				       d + (s64)(c->clock - c->clock_task + unbooked), start);
 	}
 }
 
@@ -99,7 +94,7 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 		offset = offset_with_live_steal(offset, d, c->clock, c->clock_task - unbooked);
 		h->steal = c->clock - c->clock_task + unbooked;
 	}
-	h->total = base + charged_ns(h, c, d, offset, start);
+	h->total = base + charged_ns(h->time_ns, c, offset, start);
 	h->running = 1;
 }
 
@@ -174,7 +169,7 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	h->total = READ_ONCE_OF(total->charged_ns);
 	h->run_delay = READ_ONCE_OF(total->run_delay);
 	h->steal = slot->steal_ns;
-	h->bound = h->time_ns = h->unsure = h->running = h->flags = 0;
+	h->bound = h->time_ns = h->running = h->flags = 0;
 	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
 		return 1;
 	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
@@ -190,7 +185,8 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
 	if (h->running)
 		h->bound += slot_clock_error(slot, h->time_ns);
-	h->bound += h->unsure;
+	if (h->running && clocks.skips) /* unless a tick comes first, and updates it */
+		h->bound += clock_age_ns(h->time_ns, d, clocks.clock);
 	if (cpu != r->own_cpu && hidden_check && wakeup_bound && curr && curr != was &&
 	    r->live > 1 && in_transit(&clocks, curr, d)) {
 		if (!r->last_try)
