@@ -22,6 +22,7 @@ struct pipeline {
 	bool begun;	    /* a transaction is open */
 	bool snapshot;	    /* it wants every open instance's state */
 	bool restored_once; /* what an earlier agent left was looked at */
+	bool audited;	    /* an audit found what a restart must not find again */
 	int sink_error;	    /* first one inside this batch */
 	int64_t now_realtime_ns;
 	uint64_t *foreign; /* uids to delete with the next commit */
@@ -292,7 +293,7 @@ static int store(struct pipeline *p)
 		err = ledger_commit(p->ledger, &meta);
 	if (err)
 		return err;
-	p->begun = false;
+	p->begun = p->audited = false;
 	p->foreign_count = 0;
 	correlator_clean(p->correlator);
 	kern_view_commit(p->config.view, meta.ring_position);
@@ -374,7 +375,7 @@ static int run_batch(struct pipeline *p, uint64_t now_ns, bool flush, int *ret_c
 					       : 0;
 	if (err >= 0)
 		err = p->sink_error;
-	if (!err && (count > 0 || p->begun || flush))
+	if (!err && (count > 0 || p->begun || p->audited || flush))
 		err = store(p);
 	*ret_count = count;
 	return err;
@@ -434,10 +435,12 @@ int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns)
 int pipeline_audit(struct pipeline *p, uint64_t uid, const struct audit_reading *reading,
 		   enum audit_verdict *ret_verdict, int64_t *ret_change)
 {
-	return p->correlator && correlator_audit(p->correlator, uid, reading, ret_verdict,
-						 ret_change)
-		       ? 0
-		       : -ENOENT;
+	if (!p->correlator ||
+	    !correlator_audit(p->correlator, uid, reading, ret_verdict, ret_change))
+		return -ENOENT;
+	p->audited |=
+		*ret_verdict == AUDIT_MISMATCH || (*ret_verdict == AUDIT_BASE && !reading->running);
+	return 0;
 }
 
 const struct correlator *pipeline_correlator(const struct pipeline *p)

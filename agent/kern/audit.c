@@ -44,7 +44,7 @@ static uint32_t missing_hooks(const struct kern_owner *o)
 	return missing;
 }
 
-static int open_cgroup(struct kern_owner *o, uint64_t id)
+int kern_open_cgroup(struct kern_owner *o, uint64_t id)
 {
 	struct {
 		struct file_handle head;
@@ -137,7 +137,7 @@ int kern_owner_audit(struct kern_owner *o, uint64_t uid, uint64_t cgroup_id,
 		     struct kern_audit *ret_audit)
 {
 	struct kern_audit audit = {};
-	int cgroup = open_cgroup(o, cgroup_id), error;
+	int cgroup = kern_open_cgroup(o, cgroup_id), error;
 
 	if (cgroup < 0)
 		return cgroup;

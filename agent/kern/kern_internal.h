@@ -39,6 +39,8 @@ struct kern_owner {
 	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */
 };
 
+/* A cgroup's directory, by its id. The descriptor, -ENOENT, -EPERM. */
+int kern_open_cgroup(struct kern_owner *o, uint64_t id);
 /* Before the hooks are attached: are they to watch where wall time goes, and did they already? */
 int kern_where_begin(struct kern_owner *o, bool wanted);
 /* What lived before has been looked at: from here on it is watched, too. */

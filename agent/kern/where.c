@@ -8,8 +8,11 @@
  * then the integrals of what lived before are declared true.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -17,6 +20,14 @@
 #include "kern/kern_internal.h"
 #include "oncpu.skel.h" /* after the ABI, whose structs it names */
 #include "../bpf/integral.h"
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static int map_table(const struct bpf_map *map, size_t entry, void **ret_table, size_t *ret_bytes)
 {
@@ -63,7 +74,6 @@ static int forget_instances(const struct bpf_map *map, uint64_t now_ns)
 
 int kern_where_begin(struct kern_owner *o, bool wanted)
 {
-	struct timespec now;
 	uint32_t before = o->control->where;
 	int error;
 
@@ -73,17 +83,43 @@ int kern_where_begin(struct kern_owner *o, bool wanted)
 	}
 	if (before == ONCPU_WHERE_ON)
 		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	/* An agent that was killed half-way has left hooks that count already, from states that we
 	 * are about to forget: what lives now is never declared true, what comes later is. */
 	if (before == ONCPU_WHERE_OFF)
-		o->where_since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+		o->where_since_ns = monotonic_ns();
 	o->control->where = ONCPU_WHERE_BEGINNING;
 	error = forget_threads(o->skel->maps.threads);
 	if (!error)
 		error = forget_instances(o->skel->maps.wheres, o->where_since_ns);
 	return error ? kern_fail(error, "cannot map the kernel side's tables: %s", strerror(-error))
 		     : 0;
+}
+
+static bool is_frozen(int cgroup)
+{
+	int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && strstr(text, "frozen 1");
+}
+
+/* Who was frozen before we came told nobody. Looked at again afterwards, for a thaw in between has
+ * come too early for us to hear of. */
+static void see_frozen(struct kern_owner *o, const struct oncpu_instance *in, struct oncpu_where *w)
+{
+	int cgroup = in->cgroup_id ? kern_open_cgroup(o, in->cgroup_id) : -1;
+
+	if (cgroup < 0)
+		return;
+	if (is_frozen(cgroup)) {
+		where_set(w, WHERE_FROZEN, 1, monotonic_ns());
+		if (!is_frozen(cgroup))
+			where_set(w, WHERE_FROZEN, 0, monotonic_ns());
+	}
+	close(cgroup);
 }
 
 int kern_where_ready(struct kern_owner *o)
@@ -100,9 +136,12 @@ int kern_where_ready(struct kern_owner *o)
 	if (!error && wheres)
 		error = map_table(o->skel->maps.instances, sizeof(*instances), (void **)&instances,
 				  &instances_bytes);
-	for (size_t i = 0; instances && i < bytes / sizeof(*wheres); i++)
-		if (instances[i].state == ONCPU_INSTANCE_LIVE && !wheres[i].born_ns)
-			wheres[i].born_ns = o->where_since_ns;
+	for (size_t i = 0; instances && i < bytes / sizeof(*wheres); i++) {
+		if (instances[i].state != ONCPU_INSTANCE_LIVE || wheres[i].born_ns)
+			continue;
+		see_frozen(o, &instances[i], &wheres[i]);
+		wheres[i].born_ns = o->where_since_ns;
+	}
 	if (instances)
 		munmap(instances, instances_bytes);
 	if (wheres)

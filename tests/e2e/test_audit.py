@@ -108,6 +108,12 @@ class Puppet:
         with open(f"{self.cgroup}/cgroup.procs", "w") as f:
             f.write(pid)
 
+    def freeze(self, on):
+        with open(f"{self.cgroup}/cgroup.freeze", "w") as f:
+            f.write("1" if on else "0")
+        while on and "frozen 1" not in open(f"{self.cgroup}/cgroup.events").read():
+            pass
+
     def tell(self, *commands):
         for c in commands:
             self.p.stdin.write(c + "\n")
@@ -186,6 +192,20 @@ def run():
           len(records) == 1200 and not wrong, len(records), *wrong[:2])
     check("no record is flagged", not [r for r in records if "audit_mismatch" in r["flags"]])
 
+    # ---- frozen by somebody else in mid-invocation
+    p = clean[1]
+    p.tell("start frozen")
+    p.freeze(True)
+    begin = time.monotonic_ns()
+    time.sleep(0.05)
+    frozen = time.monotonic_ns() - begin
+    p.freeze(False)
+    p.tell("burn 3", "sleep 20", "done")
+    where = (lines("invocations", "--json", "--id", "frozen") or [{"where": None}])[0]["where"]
+    check("a freeze, a burn, a sleep: each in its place",
+          where and where["frozen_ns"] >= frozen and where["running_ns"] >= 2900000 and where["idle_ns"] >= 19900000,
+          where, frozen)
+
     # ---- the switch hook is detached for a while
     p = Puppet("switch")
     p.tell("start warm", "burn 5", "done")
@@ -241,10 +261,15 @@ def run():
     agent_up()
     p.tell("done", "start after", "burn 2", "done")
     a = p.audited_again()
-    check("what is gone for good stays a difference, told once", a and a["difference_ns"] < -1000000, a)
+    check("what is gone for good stays a difference", a and a["difference_ns"] < -1000000, a)
+    at_restart = a["mismatches"] if a else -1
+    agent_down()
+    agent_up()
+    a = p.audited_again()
+    check("a restart does not tell it again", a and a["mismatches"] == at_restart, a, at_restart)
     told = [i for i in lines("invocations", "--audit", "--json") if i["flags"].count("audit_mismatch")]
     check("invocations --audit names the instances, over and open",
-          len(told) == 3 and told[2]["state"] == "open" and told[2]["audit"] == a, told)
+          len(told) == 3 and told[2]["state"] == "open" and told[2]["audit"]["difference_ns"] == a["difference_ns"], told)
     check("and its exit code is 1", oncpu("invocations", "--audit").returncode == 1)
     p.end()
 

@@ -549,6 +549,35 @@ static void test_pipeline_audit_comes_before_the_exit(void **state)
 	pipeline_close(&w.pipeline);
 }
 
+/* No event follows, and the agent is killed: what the audit found is known all the same. */
+static void test_pipeline_stores_what_the_audit_found(void **state)
+{
+	struct world w = begin(state);
+	struct audit_reading equal = { .before_ns = MS, .after_ns = MS, .kernel_ns = MS };
+	struct audit_reading lost = { .before_ns = MS, .after_ns = MS, .kernel_ns = 2 * MS };
+	struct pipeline_state before, after;
+	enum audit_verdict verdict;
+	struct instance_view view;
+	int64_t change;
+
+	push_life(1, 1);
+	assert_true(pipeline_step(w.pipeline, w.now_ns, realtime(&w)) > 0);
+	pipeline_state(w.pipeline, &before);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &equal, &verdict, &change), 0);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
+	pipeline_state(w.pipeline, &after);
+	assert_int_equal(after.commits, before.commits); /* nothing new: no transaction */
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &verdict, &change), 0);
+	assert_int_equal(verdict, AUDIT_MISMATCH);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
+	kill_and_restart(&w);
+	assert_true(correlator_view(pipeline_correlator(w.pipeline), 1, &view));
+	assert_int_equal(view.audit.mismatches, 1);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &verdict, &change), 0);
+	assert_int_equal(verdict, AUDIT_EQUAL);
+	pipeline_close(&w.pipeline);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 
 int main(void)
@@ -569,6 +598,7 @@ int main(void)
 		T(test_pipeline_tick_gives_up_on_gaps),
 		T(test_pipeline_finish_flushes),
 		T(test_pipeline_audit_comes_before_the_exit),
+		T(test_pipeline_stores_what_the_audit_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
