@@ -45,6 +45,14 @@ function nextTheme() {
 	say(`Colours: ${words}`);
 }
 
+/* ---- rounded for the eye, or whole ---- */
+
+function toggleWhole() {
+	const whole = document.documentElement.toggleAttribute('data-whole');
+	$('whole').setAttribute('aria-pressed', String(whole));
+	say(whole ? 'Numbers are shown whole' : 'Numbers are rounded');
+}
+
 /* ---- is the agent heard ---- */
 
 const STATES = {
@@ -213,6 +221,7 @@ const KEYS = [
 	['[', 'shorter time', () => shift(-1)],
 	[']', 'longer time', () => shift(1)],
 	['← →', 'in a chart: from bin to bin; Enter: its invocations only', null],
+	['n', 'numbers whole, or rounded', toggleWhole],
 	['l', 'hold still, or go on live', toggleLive],
 	['t', 'colours: as the system, light, dark', nextTheme],
 	['?', 'these shortcuts', () => shortcuts($('keys'), KEYS)],
@@ -220,6 +229,7 @@ const KEYS = [
 
 $('theme').addEventListener('click', nextTheme);
 $('live').addEventListener('click', toggleLive);
+$('whole').addEventListener('click', toggleWhole);
 $('help').addEventListener('click', () => shortcuts($('keys'), KEYS));
 document.addEventListener('keydown', (event) => handle(event, KEYS));
 document.querySelector('.skip').addEventListener('click', (event) => {

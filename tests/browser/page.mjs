@@ -431,6 +431,7 @@ async function keyboard(page) {
 	await page.keyboard.press('j');
 	await page.keyboard.press('k');
 	const first = (await focused(page)).name;
+	same('j, j, k: the first row', first, await page.locator('.functions .row-link').first().textContent());
 	await page.keyboard.press('Enter');
 	await page.locator('.invocations tbody tr').first().waitFor();
 	check('j, k, Enter: to a function', (await page.locator('h1').textContent()) === first, first);
@@ -473,6 +474,13 @@ async function keyboard(page) {
 		themes.map((t) => t[0]).join() === 'light,dark,auto' && themes[0][1] !== themes[1][1],
 		themes,
 	);
+	await page.keyboard.press('n');
+	const whole = await row(page, 'thumb')
+		.locator('.c-cpu data')
+		.evaluate((d) => [getComputedStyle(d, '::after').content, d.value]);
+	same('n: numbers are shown whole', whole[0].replace(/[",]/g, ''), `${whole[1]} ns`);
+	same('n: whole numbers have room', await overflow(page), 0);
+	await page.keyboard.press('n');
 	await page.keyboard.press('l');
 	await page.locator('#live[data-state="held"]').waitFor();
 	await page.keyboard.press('l');
