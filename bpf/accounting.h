@@ -65,22 +65,29 @@ STEP oncpu_u32 clock_slew(oncpu_s64 before, oncpu_s64 now, oncpu_u64 span_ns, on
 	return moved < ~0u ? (oncpu_u32)moved : ~0u;
 }
 
-/* A window of samples enough is over. */
+/* A window of samples enough is over, and so was the one before. A hook that came late shows as a
+ * move up and one down again: only what moves on counts, and of two windows the least. */
 STEP void slot_clock_drift(struct oncpu_slot *slot, oncpu_u64 now_ns)
 {
+	oncpu_s64 moved = slot->d_now - slot->d_before, least = slot->d_moved;
 	oncpu_u64 span_ns = now_ns - slot->anchor_ns;
-	oncpu_u32 fast = clock_slew(slot->d_before, slot->d_now, now_ns - slot->d_window,
-				    CLOCK_SLEW_FAST_NS);
+	oncpu_u32 fast;
 
+	if ((moved < 0) != (least < 0))
+		least = 0;
+	else if ((moved < 0 && moved > least) || (moved >= 0 && moved < least))
+		least = moved;
+	fast = clock_slew(0, least, now_ns - slot->d_window, CLOCK_SLEW_FAST_NS);
 	if (fast > slot->d_slew)
 		slot->d_slew = fast;
+	slot->d_moved = moved;
 	if (slot->anchor_ns && span_ns < CLOCK_SLEW_SPAN_NS)
 		return;
+	least = moved < 0 ? slot->d_now : slot->d_before;
 	if (slot->anchor_ns)
-		slot->d_slew =
-			clock_slew(slot->anchor_d, slot->d_now, span_ns, CLOCK_SLEW_NOISE_NS);
+		slot->d_slew = clock_slew(slot->anchor_d, least, span_ns, CLOCK_SLEW_NOISE_NS);
 	slot->anchor_ns = now_ns;
-	slot->anchor_d = slot->d_now;
+	slot->anchor_d = least;
 }
 
 STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64 rq_clock)
@@ -99,8 +106,11 @@ STEP void slot_clock_sample(struct oncpu_slot *slot, oncpu_u64 now_ns, oncpu_u64
 		slot->d_now = d;
 	enough = slot->d_samples >= CLOCK_WINDOW_SAMPLES;
 	if ((window_ns > CLOCK_WINDOW_NS && enough) || window_ns > CLOCK_WINDOW_MAX_NS) {
-		if (enough)
+		if (enough && slot->d_good)
 			slot_clock_drift(slot, now_ns);
+		else
+			slot->d_moved = 0;
+		slot->d_good = (oncpu_u32)enough;
 		slot->d_before = slot->d_now;
 		slot->d_now = d;
 		slot->d_window = now_ns;

@@ -238,7 +238,10 @@ struct oncpu_slot {
 	struct oncpu_slot_copy copy[2];
 	oncpu_u64 anchor_ns; /* where the clocks stood when their drift was last measured */
 	oncpu_s64 anchor_d;
-	oncpu_u64 padding[6];
+	oncpu_s64 d_moved; /* from the window before the last one to that */
+	oncpu_u32 d_good;  /* the last window had samples enough */
+	oncpu_u32 reserved;
+	oncpu_u64 padding[4];
 };
 
 struct oncpu_control {

@@ -327,6 +327,27 @@ static void test_trap_10_a_late_hook_is_no_slew(void **state)
 	assert_int_equal(slot.d_slew, 0);
 }
 
+/* Nor what it does to a whole window, nor a window of one late sample. */
+static void test_trap_10_a_late_window_is_no_slew(void **state)
+{
+	struct oncpu_slot slot = { 0 };
+	oncpu_u64 clock = 1000000000;
+
+	(void)state;
+	for (oncpu_u64 i = 0; i < 5000; i++, clock += SWITCH_EVERY_NS) {
+		oncpu_u64 late = i / 100 == 7 || i / 100 == 20 ? 100000 : 0;
+
+		slot_clock_sample(&slot, clock + 7000 + late, clock);
+		assert_int_equal(slot.d_slew, 0);
+	}
+	slot_clock_sample(&slot, clock + 9000000000u + 300000, clock + 9000000000u);
+	clock += 18000000000u;
+	for (oncpu_u64 i = 0; i < 5000; i++, clock += SWITCH_EVERY_NS) {
+		slot_clock_sample(&slot, clock + 7000, clock);
+		assert_int_equal(slot.d_slew, 0);
+	}
+}
+
 static void test_slice_is_never_negative(void **state)
 {
 	(void)state;
@@ -365,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_trap_10_clocks_that_run_alike_cost_no_bound),
 		cmocka_unit_test(test_trap_10_slew_is_by_the_window),
 		cmocka_unit_test(test_trap_10_a_late_hook_is_no_slew),
+		cmocka_unit_test(test_trap_10_a_late_window_is_no_slew),
 		cmocka_unit_test(test_an_id_is_cut_at_its_first_nul),
 		cmocka_unit_test(test_slice_is_never_negative),
 		cmocka_unit_test(test_trap_3_a_switch_in_progress_is_bounded_by_the_clocks_age),
