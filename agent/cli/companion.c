@@ -4,16 +4,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "daemon/agent.h"
 #include "daemon/config.h"
+
+enum { ENDING_MS = 100, TRIES = 10 };
 
 static int ignore(void *user, const char *line, size_t length)
 {
@@ -55,9 +61,35 @@ static int start(struct companion *c, const struct place *place)
 	return 0;
 }
 
+/* One that has just been killed may still have answered: a supervisor starts us again at once. Its
+ * end is that of its connections, within a few milliseconds. */
+static bool is_ending(const char *socket_path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct pollfd end = { .fd = fd, .events = POLLRDHUP };
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", socket_path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)))
+		return true;
+	return poll(&end, 1, ENDING_MS) != 0;
+}
+
+static int look_for_agent(const char *socket_path)
+{
+	int error = 0;
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		error = client_lines(socket_path, "/v1/health", ignore, NULL);
+		if (error == -ECONNREFUSED || (!error && !is_ending(socket_path)))
+			return error;
+	}
+	return error;
+}
+
 int companion_find(struct companion *c, const struct place *place)
 {
-	int error = client_lines(place->socket, "/v1/health", ignore, NULL);
+	int error = look_for_agent(place->socket);
 
 	c->pid = 0;
 	if (place->pin_dir)

@@ -286,7 +286,7 @@ class Slicer:
         wrong = [i for i in instances if i["init_cpu_ns"] + i["invocations_cpu_ns"]
                  + i["freeze_cpu_ns"] + i["between_cpu_ns"] != i["total_cpu_ns"]]
         check(f"{what}: the accounts of {len(instances)} instances add up to their totals",
-              instances and not wrong, wrong or "no instances")
+              instances and not wrong, wrong or ("no instances", len(records), self.words()))
         shutil.rmtree(self.directory)
         return records, instances
 
