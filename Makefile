@@ -133,7 +133,7 @@ check: build-tests
 # everything, after installing what it needs
 test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory build-tests
-	$(Q)$(MAKE) --no-print-directory SAN=address unit
+	$(Q)$(MAKE) --no-print-directory SAN=address all unit
 	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers
 	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) tests/fuzz/test_fuzz.sh
 
