@@ -163,6 +163,20 @@ static int broken_off(void)
 	return -EPROTO;
 }
 
+/* Not by stdio: an agent that ends meanwhile is an error, and not the end of us by SIGPIPE. */
+static int ask(int fd, const char *path)
+{
+	_cleanup_free_ char *request = NULL;
+	int n = asprintf(&request, "GET %s HTTP/1.1\r\nHost: oncpu\r\nConnection: close\r\n\r\n",
+			 path);
+
+	if (n < 0) {
+		request = NULL;
+		return -ENOMEM;
+	}
+	return send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
+}
+
 int client_lines(const char *socket_path, const char *path, line_fn visit, void *user)
 {
 	_cleanup_free_ char *line = malloc(LINE_MAX_BYTES);
@@ -173,12 +187,12 @@ int client_lines(const char *socket_path, const char *path, line_fn visit, void 
 
 	if (fd < 0)
 		return fd;
-	f = fdopen(fd, "r+");
+	f = fdopen(fd, "r");
 	if (!line || !f)
 		return -ENOMEM;
-	fprintf(f, "GET %s HTTP/1.1\r\nHost: oncpu\r\nConnection: close\r\n\r\n", path);
-	if (fflush(f))
-		return -EPIPE;
+	error = ask(fd, path);
+	if (error)
+		return error;
 	if (read_line(f, line) <= 0 || sscanf(line, "HTTP/1.%*d %d", &status) != 1)
 		return no_answer(socket_path);
 	while ((n = read_line(f, line)) > 1 || (n == 1 && line[0])) {

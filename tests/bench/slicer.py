@@ -66,7 +66,7 @@ class Slicer:
                 inodes = [x.split()[9] for x in f.readlines()[1:] if x.split()[1].endswith(f":{self.port:04X}")
                           and x.split()[3] == "0A"]
                 return "/oncpu/run-" not in g.read() and any(f"socket:[{i}]" in mine for i in inodes)
-        return [self.process.pid, *filter(is_front, children)]
+        return [self.process.pid, *map(int, filter(is_front, children))]
 
     def frozen(self):
         with open("/proc/self/mounts") as f:

@@ -150,7 +150,7 @@ def do_suspend(event, request_id):
     seen, ids, deadlines = [event["name"]], [request_id], []
     for _ in range(event["times"]):
         reply, body = call("POST", API + request_id + "/suspend", json.dumps({"seen": seen}))
-        seen.append(json.loads(body)["name"])
+        seen.append(json.loads(body).get("name"))
         ids.append(reply.getheader("Lambda-Runtime-Aws-Request-Id"))
         deadlines.append(int(reply.getheader("Lambda-Runtime-Deadline-Ms")) / 1000 - time.time())
     return {"seen": seen, "ids": ids, "left": deadlines}
