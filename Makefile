@@ -55,6 +55,7 @@ $(B)/obj/%.S.o: agent/%.S
 	$(Q)mkdir -p $(@D)
 	$(call say,AS,$@)$(CC) -Iagent/$(*D) -Wa,-I$(B)/web -MMD -MP -c $< -o $@
 $(B)/obj/core/policies_embedded.S.o: agent/core/policies.json
+$(B)/obj/api/openapi.S.o: agent/api/openapi.json
 
 # the page: make's own part of it is gzip, and no more
 UPLOT := build/uplot/node_modules/uplot
