@@ -13,6 +13,7 @@ echo "$kernel, $cpus CPUs, $date"
 build/bench/cost --rounds "${ROUNDS:-15}" --peer-rounds "${PEER_ROUNDS:-5}" --json "$rows"
 echo
 /usr/bin/python3 tests/bench/agent.py "$rows"
+/usr/bin/python3 tests/bench/api.py "$rows"
 /usr/bin/python3 tests/bench/page.py "$rows"
 echo
 /usr/bin/python3 tests/bench/slicer.py "$rows"
