@@ -60,16 +60,32 @@ static bool take_decimal(struct text *t, int scale, int64_t *ret_value)
 
 /* ---- JSON, as far as it is needed ---- */
 
+/* What a byte ends or begins: most bytes of a line are none of these. */
+enum { ENDS_SCALAR = 1, IN_STRING = 2, IN_NEST = 4 };
+static const unsigned char classes[256] = {
+	[','] = ENDS_SCALAR,	       [' '] = ENDS_SCALAR,  ['\t'] = ENDS_SCALAR,
+	['\r'] = ENDS_SCALAR,	       ['\n'] = ENDS_SCALAR, ['}'] = ENDS_SCALAR | IN_NEST,
+	[']'] = ENDS_SCALAR | IN_NEST, ['{'] = IN_NEST,	     ['['] = IN_NEST,
+	['"'] = IN_STRING | IN_NEST,   ['\\'] = IN_STRING,
+};
+
+static const char *run_to(const char *at, const char *end, unsigned char class)
+{
+	while (at < end && !(classes[(unsigned char)*at] & class))
+		at++;
+	return at;
+}
+
 /* After the closing quote, or NULL. */
 static const char *skip_string(const char *at, const char *end)
 {
-	for (at++; at < end; at++) {
+	for (at++;; at += 2) {
+		at = run_to(at, end, IN_STRING);
+		if (at >= end)
+			return NULL;
 		if (*at == '"')
 			return at + 1;
-		if (*at == '\\')
-			at++;
 	}
-	return NULL;
 }
 
 /* After a value of any kind, or NULL. */
@@ -77,23 +93,19 @@ static const char *skip_value(const char *at, const char *end)
 {
 	int depth = 0;
 
-	if (at < end && *at != '"' && *at != '{' && *at != '[') {
-		while (at < end && !strchr(",}] \t\r\n", *at))
-			at++;
-		return at;
-	}
-	while (at < end) {
+	if (at < end && *at != '"' && *at != '{' && *at != '[')
+		return run_to(at, end, ENDS_SCALAR);
+	for (; (at = run_to(at, end, IN_NEST)) < end; at++) {
 		if (*at == '"') {
 			at = skip_string(at, end);
 			if (!at || !depth)
 				return at;
-			continue;
-		}
-		if (*at == '{' || *at == '[')
+			at--;
+		} else if (*at == '{' || *at == '[') {
 			depth++;
-		else if ((*at == '}' || *at == ']') && --depth == 0)
+		} else if (--depth == 0) {
 			return at + 1;
-		at++;
+		}
 	}
 	return NULL;
 }
@@ -417,7 +429,8 @@ static bool read_report(struct text t, struct report *ret_report)
 		t.at = label.end + 1;
 		skip_blanks(&t);
 		field = report_field(ret_report, label, &scale);
-		if (field && (!take_decimal(&t, scale, field) || *field < 0))
+		if (field && (!take_decimal(&t, scale, field) || *field < 0 ||
+			      (t.at < t.end && *t.at != ' ' && *t.at != '\t')))
 			return false;
 		while (t.at < t.end && *t.at != ' ' && *t.at != '\t')
 			t.at++;
@@ -511,6 +524,8 @@ static void take_object(struct text t, bool wrapped, struct price_line *line)
 	t.at++;
 	while ((m = next_member(&t, &key, &value)) == MEMBER) {
 		x.bad |= !take_member(&x, key, value);
+		if (x.schema) /* a record is nothing else */
+			continue;
 		if (is(key, "message") || is(key, "@message"))
 			message = value;
 		else if (is(key, "logGroup") || is(key, "@log"))

@@ -17,6 +17,8 @@ echo
 /usr/bin/python3 tests/bench/page.py "$rows"
 echo
 /usr/bin/python3 tests/bench/slicer.py "$rows"
+echo
+/usr/bin/python3 tests/bench/billing.py "$rows"
 /usr/bin/python3 - "$rows" "$kernel" "$cpus" "$date" >build/bench.json <<'PYTHON'
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]
