@@ -93,10 +93,17 @@ static struct parts run(struct fixture *f, const char *what, void (*body)(void *
 	return p;
 }
 
-/* Within 2 % of `whole` and a millisecond. */
+/* What a boundary, a switch and a look into /proc may take. ONCPU_EMULATED: a virtual machine
+ * without hardware's help, whose CPUs run 20 times as slow. */
+static int64_t moment(void)
+{
+	return getenv("ONCPU_EMULATED") ? 40 * MS : MS;
+}
+
+/* Within 2 % of `whole` and a moment. */
 static void assert_near(int64_t value, int64_t want, int64_t whole)
 {
-	if (llabs(value - want) > MS + whole / 50)
+	if (llabs(value - want) > moment() + whole / 50)
 		fail_msg("%lld, not about %lld", (long long)value, (long long)want);
 }
 
@@ -138,7 +145,7 @@ static void test_sleeping(void **state)
 
 	assert_true(p.ns[ONCPU_WHERE_IDLE] >= 60 * MS - MS);
 	assert_near(p.ns[ONCPU_WHERE_RUN_QUEUE], p.run_delay, p.wall);
-	assert_true(p.ns[ONCPU_WHERE_BLOCKED_IO] < MS);
+	assert_true(p.ns[ONCPU_WHERE_BLOCKED_IO] < moment());
 }
 
 /* A process whose vfork child sleeps is in uninterruptible sleep itself: D, by the kernel's word.
@@ -166,7 +173,7 @@ static void test_blocked(void **state)
 	struct parts p = run(need(state), "blocked", blocked, NULL);
 
 	assert_true(p.ns[ONCPU_WHERE_BLOCKED_IO] >= 60 * MS - MS);
-	assert_true(p.ns[ONCPU_WHERE_IDLE] < 10 * MS);
+	assert_true(p.ns[ONCPU_WHERE_IDLE] < 10 * moment());
 }
 
 static void disk(void *path)
@@ -192,7 +199,10 @@ static void test_disk(void **state)
 	struct parts p;
 	void *memory;
 
-	assert_true(fd >= 0);
+	if (fd < 0) {
+		print_message("skipped: nothing can be written in /var/tmp\n");
+		skip();
+	}
 	direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	memory = calloc(1, 1 << 20);
 	for (int i = 0; i < 64; i++)
@@ -314,6 +324,9 @@ static void *burn_too(void *unused)
 	return unused;
 }
 
+static int64_t
+	*throttled_within; /* shared: the kernel's count from just before START to just after END */
+
 /* One thread, or two of them on the same CPU. */
 static void within_a_quota(void *threads)
 {
@@ -322,6 +335,7 @@ static void within_a_quota(void *threads)
 	pin_to(0);
 	if (write_text(quota_group, "cgroup.procs", "0"))
 		_exit(94);
+	*throttled_within = -quota_throttled_ns();
 	oncpu_receive_start("tested", "quota");
 	if (*(int *)threads == 2)
 		pthread_create(&other, NULL, burn_too, NULL);
@@ -330,28 +344,32 @@ static void within_a_quota(void *threads)
 	if (*(int *)threads == 2)
 		pthread_join(other, NULL);
 	oncpu_report_done(0);
+	*throttled_within += quota_throttled_ns();
 }
 
 static void check_quota(void **state, int threads)
 {
 	struct fixture *f = need(state);
-	int64_t before, kernel;
+	int64_t kernel;
 	struct parts p;
 
 	if (!quota_up(f)) {
 		print_message("skipped: no cpu controller, of v1 or v2, to set a quota with\n");
 		skip();
 	}
-	before = quota_throttled_ns();
+	throttled_within =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(throttled_within, MAP_FAILED);
 	p = run(f, threads == 2 ? "quota, two threads" : "quota", within_a_quota, &threads);
-	kernel = quota_throttled_ns() - before;
+	kernel = *throttled_within;
+	munmap(throttled_within, 4096);
 	print_message("the kernel says: throttled %lld\n", (long long)kernel);
 	if (strcmp(quota_group, f->cgroup))
 		rmdir(quota_group);
 	assert_true(kernel >= 2 * MS); /* less the more others run on that CPU */
 	/* from the quota's end to the next slice; the kernel's count ends at the quota's return */
-	assert_true(p.ns[ONCPU_WHERE_THROTTLED] >= kernel - 5 * MS - kernel / 10);
-	assert_true(p.ns[ONCPU_WHERE_THROTTLED] <= kernel + p.run_delay + 5 * MS);
+	assert_true(p.ns[ONCPU_WHERE_THROTTLED] >= kernel - 5 * moment() - kernel / 10);
+	assert_true(p.ns[ONCPU_WHERE_THROTTLED] <= kernel + p.run_delay + 5 * moment());
 	assert_near(p.ns[ONCPU_WHERE_RUNNING] + p.ns[ONCPU_WHERE_RUN_QUEUE] +
 			    p.ns[ONCPU_WHERE_THROTTLED],
 		    p.wall, p.wall);
