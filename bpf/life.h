@@ -63,6 +63,7 @@ __noinline u32 instance_claim(u64 cgroup_id, u32 flags, u32 root_tgid)
 	in->root_tgid = root_tgid;
 	in->once_flags = 0;
 	in->holder = 0;
+	in->exit_ns = in->window_ns = in->window_events = 0;
 	in->born_ns = bpf_ktime_get_ns();
 	if (where_on)
 		where_born(c.found - 1, in->born_ns);
@@ -95,9 +96,27 @@ __noinline int emit_empty(u32 index, u32 kind, u64 time_ns, u32 flags)
 /* Apart from instance_end, which calls deep and must have a small frame: see kernel.h. */
 static __noinline int emit_exit(u32 index, struct reading *r)
 {
+	struct oncpu_instance *in = instance_at(index);
 	struct said said = { .kind = ONCPU_EV_EXIT };
 
+	if (in)
+		said.time_ns = in->exit_ns;
 	return emit(index, &said, r);
+}
+
+/* Its EXIT found no room: once more. Its total stands still, for no thread is left. */
+__noinline int instance_finish(u32 index)
+{
+	struct oncpu_instance *in = instance_at(index);
+	struct reading r = {};
+
+	if (!in || in->state != ONCPU_INSTANCE_EXITED ||
+	    !(__sync_fetch_and_and(&in->flags, ~ONCPU_INSTANCE_EXIT_LOST) &
+	      ONCPU_INSTANCE_EXIT_LOST))
+		return -2; /* ENOENT */
+	read_instance(index, &r);
+	emit_exit(index, &r);
+	return 0;
 }
 
 /* The last thread is gone and nobody holds the instance: its total is final. */

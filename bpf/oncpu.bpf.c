@@ -872,6 +872,8 @@ int on_call(struct oncpu_call *call)
 		if (in->threads <= 0)
 			instance_end(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1));
 		result = 0;
+	} else if (call->op == ONCPU_CALL_FINISH) {
+		result = instance_finish(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1));
 	}
 	call->result = result;
 	if (result)

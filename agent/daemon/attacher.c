@@ -176,6 +176,8 @@ static int serve(struct attacher *a, const struct attacher_request *request,
 			       : -EINVAL;
 	case ATTACHER_OP_BOUNDARY:
 		return on_boundary(a, request, reply);
+	case ATTACHER_OP_FINISH:
+		return kern_owner_finish(a->owner, request->address);
 	case ATTACHER_OP_READY:
 		return on_ready(a);
 	case ATTACHER_OP_STOPPING:

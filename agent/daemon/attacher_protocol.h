@@ -34,6 +34,7 @@ enum attacher_op {
 	/* address: uid; index: START, RESPONSE or END; pid: its status; id → handle: time_ns,
 	 * value: total_ns */
 	ATTACHER_OP_BOUNDARY,
+	ATTACHER_OP_FINISH, /* address: uid of an instance whose EXIT was lost */
 	ATTACHER_OP_END
 };
 

@@ -24,6 +24,7 @@
 #include "daemon/attacher_protocol.h"
 #include "daemon/audit.h"
 #include "daemon/gateway.h"
+#include "daemon/limits.h"
 #include "daemon/marks.h"
 #include "daemon/pipeline.h"
 #include "base/privileges.h"
@@ -49,6 +50,7 @@ struct worker {
 	struct pipeline *pipeline;
 	struct marks *marks;
 	struct audit *audit;
+	struct limits limits;
 	struct api *api;
 	struct access_door doors[DOORS];
 	struct http_server *http[DOORS]; /* TCP's may be NULL */
@@ -92,8 +94,11 @@ static int tell(struct worker *w, enum attacher_op op)
 static int on_sync(void *user)
 {
 	struct worker *w = user;
+	int err = pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
 
-	return pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+	if (!err && limits_finish(&w->limits) > 0)
+		err = pipeline_drain(w->pipeline, monotonic_ns(), realtime_ns());
+	return err;
 }
 
 static void on_each_instance(void *user, void (*visit)(void *, const struct instance_view *),
@@ -282,6 +287,7 @@ static int open_view(struct worker *w, bool *ret_adopted)
 			close(fds[i]);
 		return err;
 	}
+	w->limits = (struct limits){ .view = w->view, .socket = w->options->socket };
 	*ret_adopted = reply.value != 0;
 	return 0;
 }
@@ -517,6 +523,8 @@ static int on_time(struct worker *w, uint64_t now)
 				w->http_ns = now;
 	if (err >= 0)
 		err = audit_run(w->audit, w->pipeline, now);
+	if (err >= 0)
+		err = limits_run(&w->limits, now);
 	if (err >= 0 && due(&w->ping_ns, now, PING_EVERY_NS))
 		err = tell(w, ATTACHER_OP_PING);
 	if (err >= 0 && due(&w->sweep_ns, now, SWEEP_EVERY_NS))
@@ -588,6 +596,7 @@ static int stop(struct worker *w)
 	uint64_t reorder_ns = w->config->reorder_ms * MS;
 	int err;
 
+	limits_finish(&w->limits);
 	tell(w, ATTACHER_OP_STOPPING);
 	close_http(w);
 	kern_view_heartbeat(w->view, 0);

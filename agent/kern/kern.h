@@ -75,6 +75,9 @@ int kern_owner_fd(const struct kern_owner *o, enum kern_fd which);
 int kern_owner_adopt(struct kern_owner *o);
 /* Adopts the threads and children of one process-tree instance. */
 int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid);
+/* Has the EXIT of an instance said again that found no room in the ring. 0, -ENOENT: it waits for
+ * none. */
+int kern_owner_finish(struct kern_owner *o, uint64_t uid);
 /* Its marks are attached: processes that run it are no longer stopped. */
 int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *object);
 /* Attaches the mark program to an offset of an open file; idempotent per (dev, inode, offset). */
@@ -168,6 +171,10 @@ int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request
 uint64_t kern_view_pins(const struct kern_view *v);
 /* Is the instance still in the table? Not once its EXIT was committed. */
 bool kern_view_has(const struct kern_view *v, uint64_t uid);
+
+/* Ended, and the ring had no room for its EXIT: the uid of one such instance in the table from *at
+ * on, which moves behind it. 0 = there is no more. */
+uint64_t kern_view_lost_exit(const struct kern_view *v, uint32_t *at);
 
 /* A living instance, by its own cgroup's id or by the first process of its tree. 0, -ENOENT. */
 struct kern_instance {

@@ -286,6 +286,20 @@ bool kern_view_has(const struct kern_view *v, uint64_t uid)
 	       __atomic_load_n(&v->instances[index].state, __ATOMIC_ACQUIRE) != ONCPU_INSTANCE_FREE;
 }
 
+uint64_t kern_view_lost_exit(const struct kern_view *v, uint32_t *at)
+{
+	for (; *at < v->max_instances; ++*at) {
+		const struct oncpu_instance *in = &v->instances[*at];
+
+		if (__atomic_load_n(&in->state, __ATOMIC_ACQUIRE) == ONCPU_INSTANCE_EXITED &&
+		    __atomic_load_n(&in->flags, __ATOMIC_RELAXED) & ONCPU_INSTANCE_EXIT_LOST) {
+			++*at;
+			return in->uid;
+		}
+	}
+	return 0;
+}
+
 static bool is_of(const struct oncpu_instance *in, uint64_t cgroup_id, uint32_t root_tgid)
 {
 	if (__atomic_load_n(&in->state, __ATOMIC_ACQUIRE) != ONCPU_INSTANCE_LIVE)

@@ -176,6 +176,10 @@ enum oncpu_instance_state {
  * boundaries look at the tasks themselves. Never in an event. It stays: no moment is known at which
  * every CPU has switched and no further thread has joined. */
 #define ONCPU_INSTANCE_UNSETTLED (1u << 31)
+/* It has exited and the ring had no room for its EXIT: it waits to be said again. Never in an
+ * event. */
+#define ONCPU_INSTANCE_EXIT_LOST (1u << 30)
+#define ONCPU_INSTANCE_OWN_FLAGS (ONCPU_INSTANCE_UNSETTLED | ONCPU_INSTANCE_EXIT_LOST)
 
 struct oncpu_instance {
 	oncpu_u32 state;
@@ -192,7 +196,16 @@ struct oncpu_instance {
 	oncpu_u32 holder;		 /* tgid of the holder, 0 = none */
 	oncpu_u64 cpus[ONCPU_CPU_WORDS]; /* CPUs that a thread ran or was queued on */
 	char function[ONCPU_NAME_LEN];
+	oncpu_u64 exit_ns;	 /* when it exited, if its EXIT was lost; else 0 */
+	oncpu_u64 window_ns;	 /* begin of a window of ONCPU_SHARE_WINDOW_NS … */
+	oncpu_u32 window_events; /* … and its events in it */
+	oncpu_u32 reserved;
 };
+
+/* An instance that makes more events than this in a window leaves the last quarter of the ring to
+ * the others: its own are lost, and counted, before theirs. */
+#define ONCPU_SHARE_WINDOW_NS 100000000ull
+#define ONCPU_SHARE_EVENTS 500u
 
 /* A cgroup that belongs to an instance: the instance's own, or one below it. */
 struct oncpu_cgroup {
@@ -296,8 +309,9 @@ enum oncpu_call_op {
 	ONCPU_CALL_BOUNDARY = 2, /* uid, kind, id, status, root (see mark_number) */
 	ONCPU_CALL_RELEASE = 3,	 /* uid */
 	ONCPU_CALL_CGROUP =
-		4,	    /* cgroup_id belongs to root: known before the first process enters */
-	ONCPU_CALL_READ = 5 /* uid → total_ns, time_ns; no event */
+		4,	      /* cgroup_id belongs to root: known before the first process enters */
+	ONCPU_CALL_READ = 5,  /* uid → total_ns, time_ns; no event */
+	ONCPU_CALL_FINISH = 6 /* uid, whose EXIT was lost: says it again */
 };
 
 /* Argument of the boundary program (BPF_PROG_TEST_RUN with ctx_in). Answer: retval, uid, and of
@@ -348,7 +362,7 @@ ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, id) % 8 == 0, "read in words
 ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_where) == 64, "one cache line");
-ONCPU_ASSERT(sizeof(struct oncpu_instance) == 192, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_instance) == 216, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_slot) == 256, "four cache lines");
 ONCPU_ASSERT(sizeof(struct oncpu_call) == 176, "pinned ABI");
