@@ -19,6 +19,7 @@
 #include "api/access.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "daemon/attacher.h"
 #include "daemon/cgroups.h"
 #include "daemon/config.h"
@@ -140,7 +141,13 @@ static int find_identity(const struct agent_config *config, struct identity *ret
 {
 	const struct passwd *user = getpwnam(config->user);
 	const struct group *group = NULL;
+	struct passwd bare = { 0 };
+	uint64_t id;
 
+	if (!user && parse_uint64(config->user, 1, INT32_MAX, &id) == 0) {
+		bare.pw_uid = bare.pw_gid = (uid_t)id; /* nobody's, or one without a name */
+		user = &bare;
+	}
 	if (!user) {
 		log_error("there is no user %s (create it with useradd --system, or name another)",
 			  config->user);

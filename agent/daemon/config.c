@@ -165,7 +165,7 @@ int config_finish(struct agent_config *config, char error[CONFIG_ERROR_LEN])
 		return refuse(error, -ENAMETOOLONG, "pin_dir is too long");
 	if (!config->user[0])
 		snprintf(config->user, sizeof(config->user), "%s",
-			 getpwnam("oncpu") ? "oncpu" : "nobody");
+			 getpwnam("oncpu") ? "oncpu" : CONFIG_SPARE_USER);
 	if (!config->host[0] && gethostname(config->host, sizeof(config->host) - 1))
 		return refuse(error, -errno, "the host has no name of at most %zu bytes (set host)",
 			      sizeof(config->host) - 1);

@@ -49,6 +49,11 @@
 #define CONFIG_SOCKET_LEN 108 /* sun_path */
 #define CONFIG_ADDRESS_LEN 64
 
+/* Whom the worker runs as where there is no user oncpu: an id that is nobody's, from the range that
+ * systemd gives to dynamic users. Not `nobody`: functions run as that, and could stop or trace it.
+ */
+#define CONFIG_SPARE_USER "61185"
+
 #define CONFIG_DEFAULT_FILE "/etc/oncpu/oncpu.conf"
 #define CONFIG_DEFAULT_STATE_DIR "/var/lib/oncpu"
 #define CONFIG_DEFAULT_SOCKET "/run/oncpu/oncpu.sock"

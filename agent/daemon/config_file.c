@@ -257,7 +257,8 @@ static const struct key agent_keys[] = {
 	  .help = "where the kernel side is pinned (/sys/fs/bpf/oncpu, or one derived from "
 		  "state_dir)" },
 	{ "user", set_text, AT(agent_config, user), .value = "NAME",
-	  .help = "whom the half that parses and serves runs as (oncpu, or nobody)" },
+	  .help = "whom the half that parses and serves runs as (oncpu, or an id that is "
+		  "nobody's)" },
 	{ "policies", set_path, AT(agent_config, policies), .value = "FILE",
 	  .help = "billing policies, added to the built-in ones or replacing them by name; the "
 		  "form is that of /v1/policies (none)" },
