@@ -281,6 +281,16 @@ static struct http_request *request_new(struct http_server *server, struct MHD_C
 }
 
 /* First for the headers, then for each part of the body, then with no part left. */
+/* A path that holds a NUL ends there once it is decoded, and would name another route: it holds
+ * something else that no route has. Values of the query are told with their length. */
+static size_t on_unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+	(void)cls, (void)connection;
+	for (char *at = text; *text == '/' && (at = strstr(at, "%00")); at += 3)
+		at[2] = '1';
+	return MHD_http_unescape(text);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **state)
@@ -362,7 +372,8 @@ static int start(struct http_server *server, int listen_fd)
 		config->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		config->connection_memory, MHD_OPTION_CONNECTION_TIMEOUT, config->idle_seconds,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
+		on_unescape, NULL, MHD_OPTION_END);
 	if (!server->mhd)
 		return -EIO;
 	info = MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
