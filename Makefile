@@ -30,7 +30,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests all deps test-deps demo test check unit bench fuzz fuzzers lint sanitize fmt clean help install
+.PHONY: build-tests all deps test-deps demo test check unit bench torture fuzz fuzzers lint sanitize fmt clean help install
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api slicer daemon cli
@@ -55,21 +55,20 @@ $(B)/obj/%.S.o: agent/%.S
 	$(Q)mkdir -p $(@D)
 	$(call say,AS,$@)$(CC) -Iagent/$(*D) -Wa,-I$(B)/web -MMD -MP -c $< -o $@
 $(B)/obj/core/policies_embedded.S.o: agent/core/policies.json
-$(B)/obj/api/openapi.S.o: agent/api/openapi.json
 
 # the page: make's own part of it is gzip, and no more
 UPLOT := build/uplot/node_modules/uplot
 WEB   := $(patsubst dashboards/web/%,$(B)/web/%.gz,$(wildcard $(addprefix dashboards/web/*.,html css js svg))) \
-	$(addprefix $(B)/web/,uplot.esm.js.gz uplot.css.gz uplot-license.txt.gz)
+	$(addprefix $(B)/web/,uplot.js.gz uplot.css.gz uplot-license.txt.gz)
 $(B)/obj/api/assets.S.o: $(WEB)
-$(B)/web/uplot.esm.js.gz: $(UPLOT)/dist/uPlot.esm.js
+$(B)/web/uplot.js.gz: $(UPLOT)/dist/uPlot.iife.min.js
 $(B)/web/uplot.css.gz: $(UPLOT)/dist/uPlot.min.css
 $(B)/web/uplot-license.txt.gz: $(UPLOT)/LICENSE
 $(WEB): $(B)/web/%.gz:
 	$(Q)mkdir -p $(@D)
 	$(call say,GZIP,$@)gzip -9nc $< >$@
 $(filter-out $(B)/web/uplot%,$(WEB)): $(B)/web/%.gz: dashboards/web/%
-$(UPLOT)/dist/uPlot.esm.js $(UPLOT)/dist/uPlot.min.css $(UPLOT)/LICENSE &: $(wildcard dashboards/web/package*.json)
+$(UPLOT)/dist/uPlot.iife.min.js $(UPLOT)/dist/uPlot.min.css $(UPLOT)/LICENSE &: $(wildcard dashboards/web/package*.json)
 	$(Q)rm -f build/uplot/fetched
 	$(call say,NPM,build/uplot)dashboards/web/fetch.sh build/uplot
 
@@ -191,6 +190,9 @@ fmt:
 	$(Q)clang-format -i $(SOURCES)
 lint:
 	$(Q)tests/lint.sh $(SOURCES)
+# the agent killed 200 times and more: KILLS=n SEED=n
+torture: all
+	$(Q)tests/e2e/torture.py $(or $(KILLS),200) $(SEED)
 # the fuzzers for longer than `make test` runs them; KEEP=1 adds what they find to the corpus
 fuzz: test-deps
 	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers

@@ -239,8 +239,6 @@ document.querySelector('.skip').addEventListener('click', (event) => {
 addEventListener('hashchange', onNavigation);
 showTheme();
 showState('connecting');
-show().then(() => {
-	health();
-	setInterval(health, 15000);
-	views.function(); /* what is likely next */
-});
+health();
+setInterval(health, 15000);
+show();

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Shared by the Python tests of the agent: TAP, an agent of the test's own, functions in cgroups of their
+own, and nothing left behind."""
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+B = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build"))
+counted = failed = 0
+
+
+def check(what, ok, why=""):
+    global counted, failed
+    counted += 1
+    print(f"{'ok' if ok else 'not ok'} {counted} - {what}", flush=True)
+    if not ok:
+        failed += 1
+        print(f"# {why}", flush=True)
+    return ok
+
+
+def say(text):
+    print(f"# {text}", flush=True)
+
+
+def finish():
+    print(f"1..{counted}")
+    sys.exit(bool(failed))
+
+
+def need_host():
+    """Skips with the reason where measuring is not possible."""
+    why = "needs root" if os.getuid() else "no BTF" if not os.path.exists("/sys/kernel/btf/vmlinux") else None
+    if why:
+        print(f"ok 1 - all # SKIP {why}")
+        sys.exit(0)
+
+
+def cgroup_root():
+    with open("/proc/self/mounts") as f:
+        return next(l.split()[1] for l in f if l.split()[2] == "cgroup2")
+
+
+class Agent:
+    """An agent on a state of its own. `config` is the text of its configuration."""
+
+    def __init__(self, config="", work=None):
+        self.own = work is None
+        self.work = work or tempfile.mkdtemp(prefix="oncpu-e2e.", dir="/tmp")
+        os.chmod(self.work, 0o755)
+        self.places = ["--state-dir", f"{self.work}/state", "--socket", f"{self.work}/s.sock"]
+        with open(f"{self.work}/config", "w") as f:
+            f.write(config)
+        self.log = open(f"{self.work}/agent.log", "a")
+        self.process = None
+
+    def __enter__(self):
+        self.up()
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.stop()
+        self.end()
+
+    def up(self, *options):
+        ready, told = os.pipe()
+        self.process = subprocess.Popen(
+            [f"{B}/oncpu", "agent", *self.places, "--config", f"{self.work}/config", "--ready-fd", str(told),
+             *options], pass_fds=[told], stdout=self.log, stderr=self.log, start_new_session=True)
+        os.close(told)
+        answer = os.read(ready, 1)
+        os.close(ready)
+        if not answer:
+            raise RuntimeError("the agent does not start: " + self.said()[-500:])
+
+    def end(self):
+        """Removes all that it made."""
+        if failed:
+            for line in self.said().splitlines()[-30:]:
+                say(f"agent: {line}")
+        subprocess.run([f"{B}/oncpu", "unpin", *self.places], capture_output=True)
+        self.log.close()
+        if self.own:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def said(self):
+        with open(f"{self.work}/agent.log") as f:
+            return f.read()
+
+    def worker(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
+            return int(f.read().split()[0])
+
+    def kill_all(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def kill_worker(self):
+        os.kill(self.worker(), signal.SIGKILL)
+        self.process.wait(30)
+
+    def kill_attacher(self):
+        worker = os.pidfd_open(self.worker())
+        self.process.kill()
+        self.process.wait()
+        if not select.select([worker], [], [], 20)[0]:
+            raise RuntimeError("the worker outlives its attacher")
+        os.close(worker)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def read(self, *arguments):
+        out = subprocess.run([f"{B}/oncpu", *arguments, *self.places], capture_output=True, text=True)
+        if out.returncode:
+            raise RuntimeError(out.stderr)
+        return [json.loads(line) for line in out.stdout.splitlines()]
+
+    def records(self, function):
+        return self.read("invocations", "--json", "--function", function, "--last", "0")
+
+    def closed(self, function):
+        return [i for i in self.read("instances", "--json") if i["function"] == function]
+
+    def health(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(f"{self.work}/s.sock")
+        s.sendall(b"GET /v1/health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+        return json.loads(answer.split(b"\r\n\r\n", 1)[1])
+
+
+class Function:
+    """A program in a cgroup of its own, named after it. With `held` it runs until end()."""
+
+    def __init__(self, name, command, held=False, root=None, **options):
+        self.name = name
+        self.cgroup = f"{root or cgroup_root()}/oncpu-e2e-{name}"
+        os.makedirs(self.cgroup, exist_ok=True)
+        self.input = None
+        if held:
+            options["stdin"], self.input = os.pipe()
+        self.process = subprocess.Popen(
+            ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self.cgroup, *command],
+            stdout=subprocess.PIPE, text=True, **options)
+        if held:
+            os.close(options["stdin"])
+
+    def end(self):
+        if self.input is not None:
+            os.close(self.input)
+            self.input = None
+        self.out = self.process.communicate(timeout=120)[0]
+        return self.process.returncode
+
+    def stat_ns(self):
+        with open(f"{self.cgroup}/cpu.stat") as f:
+            return int(f.readline().split()[1]) * 1000
+
+    def remove(self):
+        if self.input is not None:
+            os.close(self.input)
+        self.process.kill()
+        self.process.wait()
+        os.rmdir(self.cgroup)
+
+
+def pattern(name):
+    return f'[function "{name}"]\ncgroup = /oncpu-e2e-{name}\n'
+
+
+def accounts(closing):
+    return sum(closing[k] for k in ("init_cpu_ns", "invocations_cpu_ns", "freeze_cpu_ns", "between_cpu_ns"))
+
+
+def law(closing, stat_ns):
+    """Accounts add up to the total, and to cpu.stat, which counts whole microseconds twice over."""
+    return accounts(closing) == closing["total_cpu_ns"] and -3000 <= closing["total_cpu_ns"] - stat_ns <= 3000
