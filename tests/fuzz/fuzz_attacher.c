@@ -63,6 +63,18 @@ int kern_owner_adopt_tree(struct kern_owner *o, pid_t tgid, uint64_t uid)
 	return -ESRCH;
 }
 
+int kern_owner_finish(struct kern_owner *o, uint64_t uid)
+{
+	(void)o, (void)uid;
+	return -ENOENT;
+}
+
+int kern_owner_take_symbols(struct kern_owner *o)
+{
+	(void)o;
+	return 0;
+}
+
 int kern_owner_know_object(struct kern_owner *o, const struct oncpu_object *object)
 {
 	(void)o;

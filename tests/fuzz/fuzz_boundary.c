@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a gateway posts to /v1/boundaries. */
+#include <errno.h>
+
 #include "api/boundaries.h"
 #include "tests/fuzz/fuzz.h"
 

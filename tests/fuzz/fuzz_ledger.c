@@ -80,7 +80,7 @@ static void write_segment(void)
 
 	PROMISE(ledger_open(&config, &l, &flag) == 0 && ledger_begin(l, HOUR, &flag) == 0);
 	for (r.sequence = 1; r.sequence <= 3; r.sequence++) {
-		billing_apply(&r);
+		billing_apply(policies_embedded(), &r);
 		PROMISE(ledger_put_invocation(l, &r) == 0);
 	}
 	PROMISE(ledger_put_instance(l, &closing) == 0 && ledger_put_state(l, 9, "blob", 4) == 0);

@@ -55,7 +55,7 @@ static void invocation(struct input *in)
 	r.extension_count %= RECORD_MAX_EXTENSIONS + 1;
 	for (uint32_t i = 0; i < r.extension_count; i++)
 		r.extensions[i].name_len %= sizeof(r.extensions[i].name) + 1;
-	billing_apply(&r);
+	billing_apply(policies_embedded(), &r);
 	PROMISE(r.billed_count <= RECORD_MAX_BILLED);
 	for (uint32_t i = 0; i < r.billed_count; i++)
 		PROMISE(r.billed[i].billed_ns >= 0);
