@@ -10,17 +10,18 @@
 #define ONCPU_BPF_BOUNDARY_H
 
 #include "steal.h"
+#include "taken.h"
 #include "where.h"
 
 /* One CPU's share of a reading. Added only if the slot did not move while it was computed. */
 struct share {
-	u64 total, run_delay, steal, bound;
-	u64 time_ns; /* up to when a running slice was counted */
+	u64 total, run_delay, steal, bound; /* steal: of the running slice */
+	u64 time_ns;			    /* up to when a running slice was counted */
 	u32 running, flags;
 };
 
 struct reading {
-	u64 total, run_delay, voluntary, involuntary, steal, bound;
+	u64 total, run_delay, voluntary, involuntary, steal, irq, bound;
 	u64 first_ns, last_ns; /* of the running slices' instants; 0 = nobody runs */
 	u32 instance, own_cpu;
 	u32 live, running_elsewhere, flags;
@@ -92,7 +93,8 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 	if (live_steal && c->clock) {
 		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
 		offset = offset_with_live_steal(offset, d, c->clock, c->clock_task - unbooked);
-		h->steal = c->clock - c->clock_task + unbooked;
+		if (c->booked + unbooked > READ_COPY(s, stolen_ns))
+			h->steal = c->booked + unbooked - READ_COPY(s, stolen_ns);
 	}
 	h->total = base + charged_ns(h->time_ns, c, offset, start);
 	h->running = 1;
@@ -168,8 +170,7 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	was = READ_COPY(s, task);
 	h->total = READ_ONCE_OF(total->charged_ns);
 	h->run_delay = READ_ONCE_OF(total->run_delay);
-	h->steal = slot->steal_ns;
-	h->bound = h->time_ns = h->running = h->flags = 0;
+	h->steal = h->bound = h->time_ns = h->running = h->flags = 0;
 	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
 		return 1;
 	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
@@ -201,6 +202,18 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
  */
 #define TRIES 48
 
+/* What was taken from the instance on a CPU, up to its last switch and interrupt there. */
+static __always_inline void add_taken(u32 cpu, struct reading *r)
+{
+	struct oncpu_taken *t = taken_at(cpu, r->instance);
+
+	if (!t)
+		return;
+	r->steal += t->steal_ns;
+	if (irq_on)
+		r->irq += t->irq_ns;
+}
+
 /* Adds one CPU's share. */
 __noinline int read_cpu(u32 cpu, struct reading *r)
 {
@@ -211,10 +224,10 @@ __noinline int read_cpu(u32 cpu, struct reading *r)
 
 	if (!slot || !r || !(total = total_at(cpu, r->instance)))
 		return 0;
+	add_taken(cpu, r);
 	if (r->alone && cpu != r->own_cpu) { /* who runs is here: elsewhere all is charged */
 		r->total += READ_ONCE_OF(total->charged_ns);
 		r->run_delay += total->run_delay;
-		r->steal += slot->steal_ns;
 		r->voluntary += total->voluntary;
 		r->involuntary += total->involuntary;
 		return 0;
@@ -362,6 +375,10 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	e->flags = said->flags | r->flags | (in->flags & ~ONCPU_INSTANCE_OWN_FLAGS);
 	if (live_steal && steal_from_rq)
 		e->flags |= ONCPU_EVF_STEAL_LIVE;
+	if (bpf_core_field_exists(((struct rq *)0)->prev_steal_time_rq))
+		e->flags |= ONCPU_EVF_STEAL;
+	if (irq_on)
+		e->flags |= ONCPU_EVF_IRQ;
 	if (in->once_flags)
 		e->flags |= __sync_fetch_and_and(&in->once_flags, 0);
 	e->uid = in->uid;
@@ -373,6 +390,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	e->voluntary = r->voluntary;
 	e->involuntary = r->involuntary;
 	e->steal_ns = r->steal;
+	e->irq_ns = r->irq;
 	e->cgroup_id = in->cgroup_id;
 	e->mark_number = said->number;
 	e->instance = index;

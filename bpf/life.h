@@ -65,6 +65,7 @@ __noinline u32 instance_claim(u64 cgroup_id, u32 flags, u32 root_tgid)
 	in->holder = 0;
 	in->exit_ns = in->window_ns = in->window_events = 0;
 	in->born_ns = bpf_ktime_get_ns();
+	taken_born(c.found - 1);
 	if (where_on)
 		where_born(c.found - 1, in->born_ns);
 	for (int w = 0; w < (int)ONCPU_CPU_WORDS; w++)

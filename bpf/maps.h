@@ -83,6 +83,14 @@ HOOK_ARRAY(cgroup_attach);
 HOOK_ARRAY(wakeup);
 HOOK_ARRAY(notify_frozen);
 HOOK_ARRAY(unfreeze);
+HOOK_ARRAY(irq_entry);
+HOOK_ARRAY(irq_exit);
+HOOK_ARRAY(softirq_entry);
+HOOK_ARRAY(softirq_exit);
+HOOK_ARRAY(timer_entry);
+HOOK_ARRAY(timer_exit);
+HOOK_ARRAY(ipi_entry);
+HOOK_ARRAY(ipi_exit);
 HOOK_ARRAY(mark);
 
 #define ONCPU_COUNTER(name, help) COUNT_##name,

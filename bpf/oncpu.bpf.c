@@ -58,6 +58,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct oncpu_slot_copy copy;
 	struct oncpu_total *total;
 	struct oncpu_instance *in;
+	u64 booked;
 
 	if (!slot) {
 		count(COUNT_cpus_ignored);
@@ -70,11 +71,15 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 			return 0;
 		}
 	}
+	if (irq_on)
+		irq_at_switch();
 	slot_clock(slot, prev);
+	booked = booked_steal(KERNEL_AT(struct rq, slot->rq));
 	if (where_on)
 		where_switch(p, n, prev, preempt, prev_state);
 	if (p && (total = total_at(cpu, p->instance))) {
 		charge_at_switch(p, total, prev);
+		steal_at_switch(slot, cpu, p->instance, (u64)prev, booked);
 		if (prev->__state & TASK_DEAD) {
 			ended = p->instance + 1;
 			thread_forget(p, prev);
@@ -97,6 +102,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 			copy.thread = *index;
 		copy.instance = n->instance + 1;
 		copy.tid = tid;
+		copy.stolen_ns = booked;
 	}
 	slot_publish(slot, &copy);
 	if (ended)
@@ -403,6 +409,25 @@ int BPF_PROG(on_unfreeze, struct cgroup *cgrp, const char *path)
 		where_frozen(made - 1, false);
 	return 0;
 }
+
+/* ---- interrupts: loaded and attached only where they are measured ---- */
+
+#define IRQ_HOOK(name, tracepoint, step)                                                           \
+	SEC("tp_btf/" tracepoint)                                                                  \
+	int on_##name(void *ctx)                                                                   \
+	{                                                                                          \
+		step();                                                                            \
+		return 0;                                                                          \
+	}
+
+IRQ_HOOK(irq_entry, "irq_handler_entry", irq_enter)
+IRQ_HOOK(irq_exit, "irq_handler_exit", irq_leave)
+IRQ_HOOK(softirq_entry, "softirq_entry", irq_enter)
+IRQ_HOOK(softirq_exit, "softirq_exit", irq_leave)
+IRQ_HOOK(timer_entry, "local_timer_entry", irq_enter)
+IRQ_HOOK(timer_exit, "local_timer_exit", irq_leave)
+IRQ_HOOK(ipi_entry, "call_function_single_entry", irq_enter)
+IRQ_HOOK(ipi_exit, "call_function_single_exit", irq_leave)
 
 /* ---- adoption of what already runs ---- */
 
@@ -905,4 +930,12 @@ STUB("tp_btf/cgroup_attach_task", cgroup_attach)
 STUB("tp_btf/sched_wakeup", wakeup)
 STUB("tp_btf/cgroup_notify_frozen", notify_frozen)
 STUB("tp_btf/cgroup_unfreeze", unfreeze)
+STUB("tp_btf/irq_handler_entry", irq_entry)
+STUB("tp_btf/irq_handler_exit", irq_exit)
+STUB("tp_btf/softirq_entry", softirq_entry)
+STUB("tp_btf/softirq_exit", softirq_exit)
+STUB("tp_btf/local_timer_entry", timer_entry)
+STUB("tp_btf/local_timer_exit", timer_exit)
+STUB("tp_btf/call_function_single_entry", ipi_entry)
+STUB("tp_btf/call_function_single_exit", ipi_exit)
 STUB("uprobe", mark)

@@ -20,6 +20,7 @@ struct kvm_steal_time {
 struct cpu_clocks {
 	u64 clock, clock_task; /* 0 = could not be read */
 	u64 stolen;	       /* the hypervisor's own counter; 0 = not known */
+	u64 booked;	       /* what the scheduler has taken off clock_task for it */
 	u64 unbooked;	       /* of it, what is not yet taken off clock_task */
 	bool away;	       /* the CPU is off right now, for how long nobody knows yet */
 	/* Somebody was woken who takes the CPU from whoever runs: that switch will not update the
@@ -35,10 +36,9 @@ static __always_inline struct kvm_steal_time *steal_of(struct rq *rq)
 
 static __always_inline void read_steal(struct rq *rq, struct cpu_clocks *c)
 {
-	u64 booked = READ_KERNEL(rq, prev_steal_time_rq);
-
+	c->booked = READ_KERNEL(rq, prev_steal_time_rq);
 	c->stolen = READ_KERNEL(steal_of(rq), steal);
-	c->unbooked = c->stolen > booked ? c->stolen - booked : 0; /* 0: it is not KVM */
+	c->unbooked = c->stolen > c->booked ? c->stolen - c->booked : 0; /* 0: it is not KVM */
 }
 
 /* A scheduler that does not book steal (CONFIG_PARAVIRT_TIME_ACCOUNTING, which Debian's kernels are

@@ -42,6 +42,9 @@ static int command_agent(int argc, char **argv)
 		case 'l':
 			o.log_level = optarg;
 			break;
+		case 'i':
+			o.irq = true;
+			break;
 		case 'U':
 			o.unpin = true;
 			break;
@@ -74,6 +77,7 @@ static const struct command_option options[] = {
 	{ "user", 'u', "NAME",
 	  "whom the parsing and serving half runs as (oncpu, or an id that is nobody's)" },
 	{ "log-level", 'l', "error|warning|info|debug", "how much it says on stderr (info)" },
+	{ "irq", 'i', NULL, "measure what interrupts take out of on-CPU time" },
 	{ "unpin", 'U', NULL, "end the measuring with the agent, at a clean stop" },
 	{ "ready-fd", 'r', "N", NULL },
 	OPTIONS_END,

@@ -133,11 +133,14 @@ static void check_facts(struct doctor *d)
 		return;
 	}
 	say(d, GOOD, "hypervisor's steal", NULL, "%s",
-	    steal ? "known to the scheduler, and never in cpu_ns"
+	    steal ? "known to the scheduler: never in cpu_ns, shown as steal_ns"
 		  : "not accounted by this kernel: what a hypervisor takes is in cpu_ns");
 	say(d, GOOD, "interrupts", NULL, "%s",
-	    irq ? "accounted apart by the kernel, not in cpu_ns"
-		: "charged by the kernel to whom they interrupt, so in cpu_ns");
+	    irq ? "accounted apart by the kernel: not in cpu_ns, and irq = on has nothing to take "
+		  "off"
+		: "charged by the kernel to whom they interrupt, so in cpu_ns; irq = on measures "
+		  "them: "
+		  "irq_ns, cpu_net_ns");
 }
 
 /* Loads and attaches the real thing under pins of its own, then takes it away again. */

@@ -402,6 +402,24 @@ static void fill_where(const struct machine *m, const struct oncpu_event *e,
 					  .frozen_ns = parts[ONCPU_WHERE_FROZEN] };
 }
 
+/* What was taken out of its slices, where that was measured from its start to its end. Interrupts
+ * are measured between two hooks and the slice by the scheduler's clock: never more than all of it.
+ */
+static void fill_taken(const struct machine *m, const struct oncpu_event *e,
+		       struct invocation_record *r)
+{
+	uint64_t both = m->start_flags & e->flags;
+
+	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
+	if (both & ONCPU_EVF_STEAL)
+		r->steal_ns = (int64_t)(e->steal_ns - m->start_steal_ns);
+	if (!(both & ONCPU_EVF_IRQ) || r->cpu_ns < 0)
+		return;
+	r->irq_ns = (int64_t)(e->irq_ns - m->start_irq_ns);
+	r->irq_ns = r->irq_ns < 0 ? 0 : r->irq_ns > r->cpu_ns ? r->cpu_ns : r->irq_ns;
+	r->cpu_net_ns = r->cpu_ns - r->irq_ns;
+}
+
 static void close_invocation(struct machine *m, const struct oncpu_event *e, struct correlator *c,
 			     int32_t status)
 {
@@ -427,7 +445,7 @@ static void close_invocation(struct machine *m, const struct oncpu_event *e, str
 	fill_segments(m, &r);
 	fill_extensions(m, &r);
 	fill_where(m, e, &r);
-	r.steal_ns = r.irq_ns = r.cpu_net_ns = -1;
+	fill_taken(m, e, &r);
 	fill_facts(m, config, &r);
 	r.flags = m->flags_open;
 	r.events_lost = m->events_lost_open;
@@ -488,6 +506,8 @@ static void open_invocation(struct machine *m, const struct oncpu_event *e, stru
 	m->start_voluntary = e->voluntary;
 	m->start_involuntary = e->involuntary;
 	m->start_steal_ns = e->steal_ns;
+	m->start_irq_ns = e->irq_ns;
+	m->start_flags = e->flags;
 	m->start_has_where = e->flags & ONCPU_EVF_WHERE;
 	memcpy(m->start_where_ns, e->where_ns, sizeof(m->start_where_ns));
 	/* who calls from outside is no part of the function: 0 */

@@ -67,7 +67,7 @@ struct machine {
 	int64_t events_lost_open, marks_lost_open;
 	/* the open invocation's start */
 	uint64_t start_time_ns, start_bound_ns, start_delay_ns, start_voluntary, start_involuntary;
-	uint64_t start_steal_ns;
+	uint64_t start_steal_ns, start_irq_ns, start_flags;
 	uint64_t start_where_ns[ONCPU_WHERE_COUNT], start_has_where;
 	uint32_t start_tgid, start_tid, id_len, suspended_len;
 	uint64_t id_hashes[MACHINE_IDS];

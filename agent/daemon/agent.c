@@ -85,6 +85,7 @@ static int apply_options(struct agent_config *c, const struct agent_options *o)
 	c->max_instances = o->max_instances ? o->max_instances : c->max_instances;
 	c->max_threads = o->max_threads ? o->max_threads : c->max_threads;
 	c->ring_bytes = o->ring_bytes ? o->ring_bytes : c->ring_bytes;
+	c->irq |= o->irq;
 	c->reorder_ms = o->reorder_ms ? o->reorder_ms : c->reorder_ms;
 	return 0;
 }

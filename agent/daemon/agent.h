@@ -27,6 +27,7 @@ struct agent_options {
 	const char *log_level; /* "error", "warning", "info", "debug" */
 	uint32_t max_instances, max_threads, ring_bytes;
 	uint64_t reorder_ms;
+	bool irq;     /* as the configuration's irq = on */
 	bool unpin;   /* remove the pins at a clean stop: accounting ends with the agent */
 	int ready_fd; /* gets one byte when ready, then is closed; -1 = none */
 };

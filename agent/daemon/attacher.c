@@ -292,7 +292,8 @@ static int open_kernel_side(struct attacher *a)
 				    .pattern_count = (uint32_t)config->pattern_count,
 				    .hidden_check = true,
 				    .live_steal = true,
-				    .where = config->where };
+				    .where = config->where,
+				    .irq = config->irq };
 	int err = kern_owner_open(&kern, &a->owner, &a->adopted);
 
 	if (err) {

@@ -14,6 +14,7 @@
  *	retention_bytes = 20GiB           ; 0 = no limit
  *	audit = 10s                       ; compare with the kernel's own books; 0 = never
  *	where = on                        ; watch where wall time goes; off
+ *	irq = on                          ; measure what interrupts take out of on-CPU time; off
  *	policies = /etc/oncpu/policies.json ; adds and replaces billing policies, by name
  *	policy = aws-lambda               ; the host's own: whose bill each record keeps
  *
@@ -92,6 +93,7 @@ struct agent_config {
 	uint64_t reorder_ms;
 	bool where;	   /* watch where wall time goes */
 	uint64_t audit_ns; /* how often each instance is compared with its cpu.stat; 0 = never */
+	bool irq;	   /* measure what interrupts take */
 
 	struct config_function functions[CONFIG_MAX_FUNCTIONS];
 	size_t function_count;

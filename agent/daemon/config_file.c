@@ -290,6 +290,9 @@ static const struct key agent_keys[] = {
 	{ "where", set_switch, AT(agent_config, where), .value = "on|off",
 	  .help = "watch where wall time goes: running, run queue, throttled, I/O, idle, frozen "
 		  "(off)" },
+	{ "irq", set_switch, AT(agent_config, irq), .value = "on|off",
+	  .help = "measure what interrupts take out of on-CPU time: irq_ns and cpu_net_ns "
+		  "(off)" },
 	{ .name = NULL },
 };
 

@@ -39,6 +39,7 @@ struct kern_config {
 				 that somebody takes away without a word */
 	bool no_skip_check;   /* counts what runs after a wake-up whose switch skips the clock's
 				 update; for measuring only */
+	bool irq;	      /* measure what interrupts take out of slices (default false) */
 	bool no_direct_reads; /* as on a kernel without bpf_rdonly_cast; for testing */
 	uint32_t open_trap;   /* 7 or 8: leaves that trap open, to see its test fail; for testing */
 	uint32_t pid_max; /* 0 = the host's; smaller: as if it had been raised since; for testing */

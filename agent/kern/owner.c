@@ -248,6 +248,8 @@ static void set_sizes(struct oncpu_bpf *skel, const struct sizes *s)
 	bpf_map__set_max_entries(skel->maps.instances, s->instances);
 	bpf_map__set_max_entries(skel->maps.wheres, s->instances);
 	bpf_map__set_max_entries(skel->maps.totals, s->instances * s->cpus);
+	bpf_map__set_max_entries(skel->maps.taken, s->instances * s->cpus);
+	bpf_map__set_max_entries(skel->maps.irqs, s->cpus);
 	bpf_map__set_max_entries(skel->maps.threads, s->threads);
 	bpf_map__set_max_entries(skel->maps.tids, s->pids + 1);
 	bpf_map__set_max_entries(skel->maps.slots, s->cpus);
@@ -325,7 +327,19 @@ static int detach_stub(struct kern_owner *o, const struct hook *h)
 	return error ? error : unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
-static int attach_hooks(struct kern_owner *o, bool where)
+/* What is optional: behind its stub and attached, or neither. */
+static int attach_if(struct kern_owner *o, const struct hook *hooks, size_t count, bool wanted)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = wanted ? put_behind_stub(&hooks[i]) : detach_stub(o, &hooks[i]);
+	for (size_t i = 0; i < count && !error && wanted; i++)
+		error = attach_stub(o, &hooks[i]);
+	return error;
+}
+
+static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 {
 	struct oncpu_bpf *s = o->skel;
 #define HOOK(name, on)                                                                             \
@@ -350,15 +364,19 @@ static int attach_hooks(struct kern_owner *o, bool where)
 		HOOK(notify_frozen, on_notify_frozen),
 		HOOK(unfreeze, on_unfreeze),
 	};
+	const struct hook interrupts[] = {
+		HOOK(irq_entry, on_irq_entry),	       HOOK(irq_exit, on_irq_exit),
+		HOOK(softirq_entry, on_softirq_entry), HOOK(softirq_exit, on_softirq_exit),
+		HOOK(timer_entry, on_timer_entry),     HOOK(timer_exit, on_timer_exit),
+		HOOK(ipi_entry, on_ipi_entry),	       HOOK(ipi_exit, on_ipi_exit),
+	};
 	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
 	int error = put_behind_stub(&mark);
 
 	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++)
 		error = put_behind_stub(&hooks[i]);
-	for (size_t i = 0; i < ARRAY_LENGTH(watching) && !error; i++)
-		error = where ? put_behind_stub(&watching[i]) : detach_stub(o, &watching[i]);
-	for (size_t i = 0; i < ARRAY_LENGTH(watching) && !error && where; i++)
-		error = attach_stub(o, &watching[i]);
+	error = error ? error : attach_if(o, watching, ARRAY_LENGTH(watching), c->where);
+	error = error ? error : attach_if(o, interrupts, ARRAY_LENGTH(interrupts), c->irq);
 	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++) {
 		error = attach_stub(o, &hooks[i]);
 		if (error)
@@ -406,6 +424,22 @@ static int write_control(struct kern_owner *o, const struct kern_config *c, cons
 	/* last: an agent that finds the version finds everything above it */
 	__atomic_store_n(&o->control->abi_version, ONCPU_ABI_VERSION, __ATOMIC_RELEASE);
 	return 0;
+}
+
+/* Programs whose tracepoint a kernel without it cannot even look up: stubs, too. */
+static void leave_out_interrupts(struct oncpu_bpf *s, bool wanted)
+{
+	struct bpf_program *const programs[] = {
+		s->progs.on_irq_entry,	   s->progs.on_irq_exit,	s->progs.on_softirq_entry,
+		s->progs.on_softirq_exit,  s->progs.on_timer_entry,	s->progs.on_timer_exit,
+		s->progs.on_ipi_entry,	   s->progs.on_ipi_exit,	s->progs.stub_irq_entry,
+		s->progs.stub_irq_exit,	   s->progs.stub_softirq_entry, s->progs.stub_softirq_exit,
+		s->progs.stub_timer_entry, s->progs.stub_timer_exit,	s->progs.stub_ipi_entry,
+		s->progs.stub_ipi_exit,
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(programs); i++)
+		bpf_program__set_autoload(programs[i], wanted);
 }
 
 static int default_lags(struct kern_owner *o)
@@ -465,6 +499,8 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	bpf_program__set_autoload(o->skel->progs.on_wakeup, c->where);
 	bpf_program__set_autoload(o->skel->progs.on_notify_frozen, c->where);
 	bpf_program__set_autoload(o->skel->progs.on_unfreeze, c->where);
+	o->skel->rodata->irq_on = c->irq;
+	leave_out_interrupts(o->skel, c->irq);
 	o->skel->rodata->open_trap = c->open_trap;
 	o->symbol_generation = kern_next_generation(o);
 	o->skel->rodata->symbol_generation = o->symbol_generation;
@@ -479,7 +515,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 		return error;
 	if ((error = kern_where_begin(o, c->where)))
 		return error;
-	if ((error = attach_hooks(o, c->where)) || (error = pin_call(o)))
+	if ((error = attach_hooks(o, c)) || (error = pin_call(o)))
 		return error;
 	return 0;
 }

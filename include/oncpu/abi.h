@@ -75,6 +75,8 @@ enum oncpu_event_kind {
 
 #define ONCPU_EVF_REUSED (1u << 15) /* INIT: somebody lived in the cgroup before */
 #define ONCPU_EVF_WHERE (1u << 14)  /* where_ns was read whole */
+#define ONCPU_EVF_STEAL (1u << 16)  /* steal_ns is known: the scheduler books it */
+#define ONCPU_EVF_IRQ (1u << 17)    /* irq_ns is measured */
 
 /* Where an instance is, its threads taken together. */
 enum oncpu_where_state {
@@ -113,7 +115,7 @@ struct oncpu_event {
 	oncpu_u64 run_delay_ns; /* total time threads waited on a run queue */
 	oncpu_u64 voluntary;	/* context switches, totals */
 	oncpu_u64 involuntary;
-	oncpu_u64 steal_ns;  /* hypervisor steal seen so far on the instance's CPUs (a level) */
+	oncpu_u64 steal_ns;  /* taken by the hypervisor out of the instance's slices; not in K */
 	oncpu_u64 cgroup_id; /* cgroup v2 id of the instance, 0 for a process tree */
 	oncpu_u64
 		mark_number; /* number of the mark within its process, from 1; 0 = none. From a
@@ -128,6 +130,7 @@ struct oncpu_event {
 	char function[ONCPU_NAME_LEN]; /* NUL-terminated, "" = not said */
 	char id[ONCPU_ID_LEN];
 	oncpu_u64 where_ns[ONCPU_WHERE_COUNT]; /* time in each state since birth, up to time_ns */
+	oncpu_u64 irq_ns; /* taken by interrupts out of the instance's slices; in K */
 };
 
 /* ---- pinned maps: what the kernel side keeps, and the agent may read or adopt ---- */
@@ -154,6 +157,20 @@ struct oncpu_total {
 	oncpu_u64 run_delay;
 	oncpu_u64 voluntary;
 	oncpu_u64 involuntary;
+};
+
+/* What was taken out of an instance's slices on one CPU; only that CPU writes it; only grows. */
+struct oncpu_taken {
+	oncpu_u64 irq_ns;
+	oncpu_u64 steal_ns;
+};
+
+/* The interrupt that a CPU is in. One cache line. */
+struct oncpu_irq {
+	oncpu_u64 entered_ns, stolen_ns;
+	oncpu_u32 depth; /* 0 = none */
+	oncpu_u32 reserved;
+	oncpu_u64 padding[5];
 };
 
 /* Where an instance's wall time went: bpf/integral.h. One cache line. */
@@ -233,7 +250,7 @@ struct oncpu_slot_copy {
 	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked */
 	oncpu_u32 tid;
 	oncpu_u32 reserved;
-	oncpu_u64 padding;
+	oncpu_u64 stolen_ns; /* booked as stolen on the CPU when the slice began */
 };
 
 /* A latch: copy[seq & 1] is whole whenever seq has not moved across the read. */
@@ -354,7 +371,7 @@ struct oncpu_call {
 #else
 #define ONCPU_ASSERT(c, m) _Static_assert(c, m)
 #endif
-ONCPU_ASSERT(sizeof(struct oncpu_event) == 296, "oncpu_event is pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_event) == 304, "oncpu_event is pinned ABI");
 ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == 120, "oncpu_event is pinned ABI");
 
 ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, id) % 8 == 0, "read in words");
@@ -362,6 +379,8 @@ ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, id) % 8 == 0, "read in words
 ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_where) == 64, "one cache line");
+ONCPU_ASSERT(sizeof(struct oncpu_taken) == 16, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_irq) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_instance) == 216, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_slot) == 256, "four cache lines");

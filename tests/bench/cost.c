@@ -12,6 +12,7 @@
  * differences. A peer takes seconds to start, so it takes part in some of the rounds only. Ended by
  * a signal, it leaves no pins, cgroups or peers behind.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -38,7 +40,7 @@
 
 #define PIN_DIR "/sys/fs/bpf/oncpu-bench"
 #define PERF_DATA "/tmp/oncpu-bench.perf"
-enum { MAX_ROUNDS = 101, CHUNKS = 151, CHUNK_TRIPS = 200, CHUNK_MARKS = 1000 };
+enum { MAX_ROUNDS = 101, CHUNKS = 151, CHUNK_TRIPS = 200, CHUNK_MARKS = 1000, CHUNK_PACKETS = 300 };
 enum {
 	ENOUGH = 3, /* undisturbed figures; fewer make no median */
 	DETACHES_MS = 10000,
@@ -165,7 +167,7 @@ struct load {
 	int in, out;
 };
 
-static struct load ping_pong, marker;
+static struct load ping_pong, marker, sender;
 
 static double ask(const struct load *l, char what)
 {
@@ -268,6 +270,7 @@ static void loads_down(void)
 {
 	close(ping_pong.in); /* they end when nobody asks them, and their cgroups are free then */
 	close(marker.in);
+	close(sender.in);
 	while (ping_pong.pid && wait(NULL) > 0)
 		;
 	ping_pong.pid = 0;
@@ -312,6 +315,30 @@ static double mark_many(char what, int *unused)
 	return (double)begin / CHUNK_MARKS;
 }
 
+/* ns per packet to itself over loopback: a soft interrupt each, in the sender's slice. */
+static double send_many(char what, int *unused)
+{
+	struct sockaddr_in self = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	static int fd = -1;
+	socklen_t size = sizeof(self);
+	uint64_t begin;
+
+	(void)unused;
+	if (fd < 0) {
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || bind(fd, (struct sockaddr *)&self, sizeof(self)) ||
+		    getsockname(fd, (struct sockaddr *)&self, &size) ||
+		    connect(fd, (struct sockaddr *)&self, size))
+			_exit(5);
+	}
+	begin = now_ns();
+	for (int i = 0; i < CHUNK_PACKETS; i++)
+		if (send(fd, &what, 1, 0) != 1 || recv(fd, &what, 1, 0) != 1)
+			_exit(6);
+	return (double)(now_ns() - begin) / CHUNK_PACKETS;
+}
+
 /* ---- what is switched on around a measurement ---- */
 
 struct found {
@@ -341,18 +368,22 @@ static struct found find_marks(struct kern_owner *owner)
 	return f;
 }
 
-/* `tracked`: the loads are an instance each; `where`: and where their wall time goes is watched. */
-static struct kern_owner *oncpu_up(bool tracked, bool where)
+struct how {
+	bool tracked, where, irq; /* tracked: the loads are an instance each */
+};
+
+static struct kern_owner *oncpu_up(struct how how)
 {
 	struct kern_pattern ours = { "bench", "/oncpu-bench-*" },
 			    nobody = { "none", "/oncpu-none" };
 	struct kern_config config = { .pin_dir = PIN_DIR,
-				      .patterns = tracked ? &ours : &nobody,
+				      .patterns = how.tracked ? &ours : &nobody,
 				      .pattern_count = 1,
 				      .ring_bytes = 64u << 20,
 				      .hidden_check = true,
 				      .live_steal = true,
-				      .where = where };
+				      .where = how.where,
+				      .irq = how.irq };
 	struct kern_owner *owner;
 	bool adopted;
 
@@ -467,9 +498,19 @@ static void peer_down(void)
 /* ---- rows ---- */
 
 /* What is attached while a row is measured. */
-enum phase { NOTHING, EMPTY, UNTRACKED, TRACKED, UNTRACKED_WHERE, TRACKED_WHERE, PHASES, PEER };
+enum phase {
+	NOTHING,
+	EMPTY,
+	UNTRACKED,
+	TRACKED,
+	UNTRACKED_WHERE,
+	TRACKED_WHERE,
+	TRACKED_IRQ,
+	PHASES,
+	PEER
+};
 
-enum load_kind { SWITCHES, MARKS, LOADS };
+enum load_kind { SWITCHES, MARKS, PACKETS, LOADS };
 
 struct figure {
 	double before, ns, after; /* ns; with nothing attached, as the row says, nothing again */
@@ -502,6 +543,7 @@ static struct row switch_rows[] = {
 	{ .name = "  both sides, where = on",
 	  .key = "oncpu_tracked_where",
 	  .phase = TRACKED_WHERE },
+	{ .name = "  both sides, irq = on", .key = "oncpu_tracked_irq", .phase = TRACKED_IRQ },
 	{ .name = "cpudist (libbpf-tools)",
 	  .key = "cpudist",
 	  .phase = PEER,
@@ -552,6 +594,13 @@ static struct row mark_rows[] = {
 	  .marking = BESIDE_A_THREAD },
 };
 
+static struct row packet_rows[] = {
+	{ .name = "nothing attached", .key = "nothing" },
+	{ .name = "empty programs, entry and exit", .key = "empty", .phase = EMPTY },
+	{ .name = "oncpu, irq = off", .key = "oncpu", .phase = TRACKED },
+	{ .name = "oncpu, irq = on", .key = "oncpu_irq", .phase = TRACKED_IRQ },
+};
+
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static struct {
@@ -564,6 +613,7 @@ static struct {
 } loads[LOADS] = {
 	[SWITCHES] = { switch_rows, COUNT(switch_rows), &ping_pong, 's', { 0 }, 0, 0 },
 	[MARKS] = { mark_rows, COUNT(mark_rows), &marker, DONE, { 0 }, 0, 0 },
+	[PACKETS] = { packet_rows, COUNT(packet_rows), &sender, 'p', { 0 }, 0, 0 },
 };
 
 /* With nothing attached. The quietest so far is the tenth percentile: one may be low by luck. */
@@ -601,20 +651,24 @@ static int undisturbed_figures(enum load_kind l, const struct row *r)
 
 struct attached {
 	struct kern_owner *owner;
-	struct bpf_link *links[2];
+	struct bpf_link *links[4];
 };
 
 static void attach(enum phase phase, struct attached *a)
 {
 	*a = (struct attached){ 0 };
 	if (phase >= UNTRACKED)
-		a->owner = oncpu_up(phase == TRACKED || phase == TRACKED_WHERE,
-				    phase >= UNTRACKED_WHERE);
+		a->owner = oncpu_up(
+			(struct how){ .tracked = phase != UNTRACKED && phase != UNTRACKED_WHERE,
+				      .where = phase == UNTRACKED_WHERE || phase == TRACKED_WHERE,
+				      .irq = phase == TRACKED_IRQ });
 	if (phase == EMPTY) {
 		a->links[0] = bpf_program__attach(empty->progs.empty_switch);
+		a->links[2] = bpf_program__attach(empty->progs.empty_entry);
+		a->links[3] = bpf_program__attach(empty->progs.empty_exit);
 		a->links[1] = bpf_program__attach_uprobe(empty->progs.empty_mark, false, -1,
 							 "/proc/self/exe", find_marks(NULL).done);
-		if (!a->links[0] || !a->links[1])
+		if (!a->links[0] || !a->links[1] || !a->links[2] || !a->links[3])
 			die("the empty programs");
 	}
 	pause_ms(SETTLES_MS); /* what was loaded leaves work behind */
@@ -622,8 +676,8 @@ static void attach(enum phase phase, struct attached *a)
 
 static void detach(struct attached *a)
 {
-	bpf_link__destroy(a->links[0]);
-	bpf_link__destroy(a->links[1]);
+	for (int i = 0; i < COUNT(a->links); i++)
+		bpf_link__destroy(a->links[i]);
 	if (a->owner)
 		oncpu_down(&a->owner);
 	pause_ms(SETTLES_MS);
@@ -636,14 +690,14 @@ static void keep(struct row *r, double before, double ns, double after)
 }
 
 /* Each phase once, each one between two of nothing attached, which neighbours share. */
-static void one_round(void)
+static void one_round(bool optional)
 {
 	double base[LOADS], after, ns[LOADS][COUNT(switch_rows)];
 	struct attached a;
 
 	for (int l = 0; l < LOADS; l++)
 		base[l] = measure_base(l);
-	for (enum phase p = NOTHING; p < PHASES; p++) {
+	for (enum phase p = NOTHING; p <= (optional ? PHASES - 1 : TRACKED); p++) {
 		attach(p, &a);
 		for (int l = 0; l < LOADS; l++)
 			for (int k = 0; k < loads[l].count; k++)
@@ -704,6 +758,8 @@ static int fewest(bool of_peers)
 			const struct row *r = &loads[l].rows[k];
 			int n = undisturbed_figures(l, r);
 
+			if (r->phase > TRACKED && r->phase < PHASES)
+				continue; /* what is optional takes part in every other round */
 			if (of_peers != (r->phase == PEER) || (of_peers && (r->failed || !r->n)))
 				continue;
 			least = n < least ? n : least;
@@ -719,7 +775,7 @@ static void run(int rounds, int peer_rounds, int seconds)
 	for (int i = 1; i < MAX_ROUNDS && now_ns() < end && (ours < rounds || peers < peer_rounds);
 	     i++) {
 		if (ours < rounds || i % 4)
-			one_round();
+			one_round(i % 2);
 		ours = fewest(false);
 		/* their rounds are spread over ours */
 		if (peers * rounds <= ours * peer_rounds && peers < peer_rounds) {
@@ -836,7 +892,7 @@ static void compare_with_peers(FILE *json)
 
 int main(int argc, char **argv)
 {
-	int rounds = 15, peer_rounds = 5, seconds = 150;
+	int rounds = 9, peer_rounds = 3, seconds = 150;
 	FILE *json = NULL;
 	char path[700];
 
@@ -872,10 +928,13 @@ int main(int argc, char **argv)
 		printf("Another agent is attached: its hooks make every figure here larger.\n");
 	ping_pong_up();
 	load_up(&marker, 'c', 0, mark_many, NULL);
+	load_up(&sender, 'c', 1, send_many, NULL);
 	run(rounds, peer_rounds, seconds);
 	table(json, SWITCHES, "A context switch (÷ empty: of what is added)", "switch", false);
 	compare_with_peers(json);
 	table(json, MARKS, "A boundary (÷ empty: of the whole hit)", "boundary", true);
+	table(json, PACKETS, "A soft interrupt: a packet over loopback (÷ empty: of what is added)",
+	      "interrupt", false);
 	clean_up();
 	if (json)
 		fclose(json);

@@ -12,6 +12,18 @@ int empty_switch(void *ctx)
 	return 0;
 }
 
+SEC("tp_btf/softirq_entry")
+int empty_entry(void *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/softirq_exit")
+int empty_exit(void *ctx)
+{
+	return 0;
+}
+
 SEC("uprobe")
 int empty_mark(void *ctx)
 {

@@ -982,6 +982,62 @@ static void test_correlate_where(void **state)
 	}
 }
 
+/* A START, and an END 1,000 ns of CPU later, with these readings. */
+static struct invocation_record taken_between(const uint64_t steal[2], const uint64_t irq[2],
+					      const uint32_t flags[2])
+{
+	struct invocation_record r;
+	struct correlator_config config = { .max_instances = 2,
+					    .user = &r,
+					    .on_invocation = keep_invocation };
+	struct correlator *c;
+	struct oncpu_event e = event_at(1, 1, ONCPU_EV_INIT);
+
+	assert_int_equal(correlator_new(&config, &c), 0);
+	assert_int_equal(correlator_feed(c, &e), 0);
+	for (int i = 0; i < 2; i++) {
+		e = event_at(1, 2 + (uint64_t)i, i ? ONCPU_EV_END : ONCPU_EV_START);
+		e.total_ns = 5000 + 1000 * (uint64_t)i;
+		e.steal_ns = steal[i];
+		e.irq_ns = irq[i];
+		e.flags = flags[i];
+		assert_int_equal(correlator_feed(c, &e), 0);
+	}
+	correlator_free(&c);
+	assert_int_equal(r.cpu_ns, 1000); /* whatever was taken: the bill's number stays */
+	return r;
+}
+
+/* Said only where it was measured from the start to the end. */
+static void test_correlate_what_was_taken(void **state)
+{
+	enum { S = ONCPU_EVF_STEAL, I = ONCPU_EVF_IRQ };
+	static const struct {
+		uint64_t steal[2], irq[2];
+		uint32_t flags[2];
+		int64_t want[3]; /* steal, irq, net */
+	} rows[] = {
+		{ { 5, 5 }, { 7, 7 }, { 0, 0 }, { -1, -1, -1 } },
+		{ { 5, 25 }, { 7, 7 }, { S, S }, { 20, -1, -1 } },
+		{ { 5, 25 }, { 7, 307 }, { S | I, S | I }, { 20, 300, 700 } },
+		{ { 5, 25 }, { 7, 307 }, { S, S | I }, { 20, -1, -1 } }, /* begun in between */
+		{ { 5, 25 }, { 7, 307 }, { I, 0 }, { -1, -1, -1 } },
+		{ { 0, 0 }, { 7, 1500 }, { I, I }, { -1, 1000, 0 } }, /* hooks around the slice */
+		{ { 0, 0 }, { 7, 7 }, { I, I }, { -1, 0, 1000 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct invocation_record r =
+			taken_between(rows[i].steal, rows[i].irq, rows[i].flags);
+
+		if (r.steal_ns != rows[i].want[0] || r.irq_ns != rows[i].want[1] ||
+		    r.cpu_net_ns != rows[i].want[2])
+			fail_msg("%zu: %lld %lld %lld", i, (long long)r.steal_ns,
+				 (long long)r.irq_ns, (long long)r.cpu_net_ns);
+	}
+}
+
 static void test_correlate_facts_and_bill(void **state)
 {
 	struct invocation_record r;
@@ -1243,6 +1299,7 @@ int main(void)
 		cmocka_unit_test(test_correlate_malformed),
 		cmocka_unit_test(test_correlate_facts_and_bill),
 		cmocka_unit_test(test_correlate_where),
+		cmocka_unit_test(test_correlate_what_was_taken),
 		cmocka_unit_test(test_correlate_law_over_random_lives),
 	};
 

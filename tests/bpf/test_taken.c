@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is taken out of slices: interrupts, on a loopback UDP flood whose soft interrupts are
+ * steered to the CPU of a function that has nothing to do with it; and the hypervisor's steal.
+ */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <bpf/libbpf.h>
+
+#include "kernel_fixture.h"
+#include "oncpu.skel.h" /* after the ABI, whose structs it names */
+
+enum { PHASES = 12, EACH = 3, WORK = 1500000 };
+
+static int up_with_irq(void **state)
+{
+	static struct fixture f;
+
+	if (!can_run())
+		return 0;
+	fixture_up(&f, (struct kern_config){ DEFAULTS, .irq = true });
+	*state = &f;
+	return 0;
+}
+
+/* ---- the neighbour: a network of its own, packets from CPU 0, delivered where it is told ---- */
+
+static void lo_up(void)
+{
+	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r))
+		_exit(3);
+	close(fd);
+}
+
+/* Receive packet steering: the CPU that runs the soft interrupt. */
+static void steer_to(int cpu)
+{
+	int fd = open("/mnt/class/net/lo/queues/rx-0/rps_cpus", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "%x", 1 << cpu) < 0)
+		_exit(77); /* a kernel without CONFIG_RPS */
+	close(fd);
+}
+
+/* Reads '0' or '1', the CPU; answers, and sends until the next one. */
+static void neighbour(int in, int out)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(9),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int receiver, sender;
+	char cpu, packet[64] = "";
+
+	pin_to(0);
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("sysfs", "/mnt", "sysfs", 0, NULL))
+		_exit(2);
+	lo_up();
+	receiver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bind(receiver, (struct sockaddr *)&to, sizeof(to)) ||
+	    connect(sender, (struct sockaddr *)&to, sizeof(to)))
+		_exit(4);
+	fcntl(in, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		ssize_t n = read(in, &cpu, 1);
+
+		if (n == 0)
+			_exit(0);
+		if (n == 1) {
+			steer_to(cpu - '0');
+			if (write(out, &cpu, 1) != 1)
+				_exit(5);
+		}
+		for (int i = 0; i < 64; i++)
+			(void)!send(sender, packet, sizeof(packet), 0);
+	}
+}
+
+/* ---- the innocent: the same work every time, when told ---- */
+
+static void innocent(int in, int out)
+{
+	char c;
+
+	pin_to(1);
+	while (read(in, &c, 1) == 1) {
+		for (int i = 0; i < EACH; i++) {
+			oncpu_receive_invoke(NULL);
+			for (volatile int k = 0; k < WORK; k++)
+				;
+			oncpu_report_done(0);
+		}
+		if (write(out, &c, 1) != 1)
+			_exit(5);
+	}
+	_exit(0);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int64_t median(int64_t *values, size_t n)
+{
+	qsort(values, n, sizeof(*values), by_size);
+	return values[n / 2];
+}
+
+struct worker {
+	int to[2], from[2];
+	pid_t pid;
+};
+
+static void start(struct worker *w, void (*body)(int, int), const char *cgroup)
+{
+	assert_int_equal(pipe2(w->to, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(w->from, O_CLOEXEC), 0);
+	w->pid = fork();
+	if (!w->pid) {
+		close(w->to[1]);
+		close(w->from[0]);
+		if (cgroup)
+			enter_cgroup(cgroup);
+		body(w->to[0], w->from[1]);
+	}
+	close(w->to[0]);
+	close(w->from[1]);
+}
+
+static bool tell(struct worker *w, char what)
+{
+	char c;
+
+	return write(w->to[1], &what, 1) == 1 && read(w->from[0], &c, 1) == 1 && c == what;
+}
+
+static int end(struct worker *w)
+{
+	int status;
+
+	close(w->to[1]);
+	close(w->from[0]);
+	waitpid(w->pid, &status, 0);
+	return status;
+}
+
+struct medians {
+	int64_t cpu, irq, net;
+};
+
+/* Of the invocations in the phases whose number is `odd`. */
+static struct medians medians_of(struct fixture *f, int odd)
+{
+	static int64_t cpu[PHASES * EACH], irq[PHASES * EACH], net[PHASES * EACH];
+	size_t n = 0;
+
+	for (int i = 0; i < PHASES * EACH; i++) {
+		struct oncpu_event *start = find_event(f, ONCPU_EV_INVOKE, (size_t)i);
+		struct oncpu_event *end = find_event(f, ONCPU_EV_END, (size_t)i);
+
+		assert_true(start->flags & ONCPU_EVF_IRQ && end->flags & ONCPU_EVF_IRQ);
+		if (i / EACH % 2 != odd)
+			continue;
+		cpu[n] = (int64_t)(end->total_ns - start->total_ns);
+		irq[n] = (int64_t)(end->irq_ns - start->irq_ns);
+		assert_true(irq[n] >= 0);
+		net[n] = cpu[n] - irq[n];
+		n++;
+	}
+	return (struct medians){ median(cpu, n), median(irq, n), median(net, n) };
+}
+
+static void test_a_function_does_not_pay_for_its_neighbours_packets(void **state)
+{
+	struct fixture *f = need(state);
+	struct worker flood, function;
+	struct medians quiet, steered;
+
+	start(&flood, neighbour, NULL);
+	if (!tell(&flood, '0')) {
+		if (WEXITSTATUS(end(&flood)) == 77) {
+			print_message("skipped: no receive packet steering (CONFIG_RPS)\n");
+			skip();
+		}
+		fail_msg("the neighbour has no network of its own");
+	}
+	start(&function, innocent, f->cgroup);
+	/* the neighbour sends all the time: only who is interrupted for it changes */
+	for (int i = 0; i < PHASES; i++) {
+		assert_true(tell(&flood, (char)('0' + i % 2)));
+		assert_true(tell(&function, 'w'));
+	}
+	assert_int_equal(end(&function), 0);
+	assert_int_equal(end(&flood), 0);
+	events_until_exit(f);
+	quiet = medians_of(f, 0);
+	steered = medians_of(f, 1);
+	print_message("# the same work: %lld ns, of it interrupts %lld; steered to it %lld, of it "
+		      "%lld; net %lld and %lld\n",
+		      (long long)quiet.cpu, (long long)quiet.irq, (long long)steered.cpu,
+		      (long long)steered.irq, (long long)quiet.net, (long long)steered.net);
+	assert_true(steered.irq > 4 * quiet.irq);
+	assert_true(steered.irq > steered.cpu / 50);
+	/* what it pays more for the neighbour is in irq_ns, and no more in cpu_net_ns */
+	assert_true(llabs(steered.net - quiet.net) < (steered.cpu - quiet.cpu) / 2);
+}
+
+/* ---- off ---- */
+
+static void test_interrupts_that_are_not_measured_have_no_hook(void **state)
+{
+	struct fixture *f = need(state);
+
+	assert_int_equal(access(PIN_DIR "/link_softirq_entry", F_OK), 0);
+	fixture_detach(f);
+	assert_true(fixture_attach(f, (struct kern_config){ DEFAULTS }));
+	assert_int_equal(access(PIN_DIR "/link_softirq_entry", F_OK), -1);
+	assert_int_equal(access(PIN_DIR "/link_irq_entry", F_OK), -1);
+	assert_true(bpf_program__fd(f->owner->skel->progs.on_softirq_entry) < 0);
+}
+
+/* ---- steal: a busy thread's time is on-CPU, waiting, or the hypervisor's ---- */
+
+enum { BUSY = 50 };
+
+static void busy(void *unused)
+{
+	(void)unused;
+	pin_to(1);
+	for (int i = 0; i < BUSY; i++) {
+		oncpu_receive_invoke(NULL);
+		burn(15000000);
+		oncpu_report_done(0);
+	}
+}
+
+static void test_what_is_stolen_is_shown_and_is_in_no_bill(void **state)
+{
+	struct fixture *f = need(state);
+	int64_t stolen = 0, wall = 0;
+
+	run_child(f, busy, NULL, false);
+	events_until_exit(f);
+	if (!(find_event(f, ONCPU_EV_INVOKE, 0)->flags & ONCPU_EVF_STEAL)) {
+		print_message("skipped: the scheduler does not book steal here\n");
+		skip();
+	}
+	for (size_t i = 0; i < BUSY; i++) {
+		struct oncpu_event *start = find_event(f, ONCPU_EV_INVOKE, i);
+		struct oncpu_event *end = find_event(f, ONCPU_EV_END, i);
+		int64_t whole = (int64_t)(end->time_ns - start->time_ns);
+		int64_t steal = (int64_t)(end->steal_ns - start->steal_ns);
+		int64_t switches = (int64_t)(end->voluntary + end->involuntary - start->voluntary -
+					     start->involuntary);
+		int64_t rest = whole - (int64_t)(end->total_ns - start->total_ns) -
+			       (int64_t)(end->run_delay_ns - start->run_delay_ns) - steal;
+
+		assert_true(steal >= 0);
+		/* each switch's own few µs are nobody's; what was stolen in them, neither */
+		if (llabs(rest) > 20000 + 50000 * switches + steal / 10)
+			fail_msg("of %lld ns, %lld stolen, %lld are not explained (%lld switches)",
+				 (long long)whole, (long long)steal, (long long)rest,
+				 (long long)switches);
+		stolen += steal;
+		wall += whole;
+	}
+	print_message("# of %lld ms the hypervisor took %lld µs\n", (long long)wall / 1000000,
+		      (long long)stolen / 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_a_function_does_not_pay_for_its_neighbours_packets, up_with_irq, down),
+		cmocka_unit_test_setup_teardown(test_interrupts_that_are_not_measured_have_no_hook,
+						up_with_irq, down),
+		cmocka_unit_test_setup_teardown(test_what_is_stolen_is_shown_and_is_in_no_bill, up,
+						down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
