@@ -25,9 +25,9 @@ struct reading {
 	u64 first_ns, last_ns; /* of the running slices' instants; 0 = nobody runs */
 	u32 instance, own_cpu;
 	u32 live, running_elsewhere, flags;
-	u32 unsettled; /* look at the task itself, whatever the slot says */
-	u32 alone;     /* the thread that makes the boundary is the instance's only one */
-	u32 last_try;
+	bool unsettled; /* look at the task itself, whatever the slot says */
+	bool alone;	/* the thread that makes the boundary is the instance's only one */
+	bool last_try;
 };
 
 /* Of an instance that has run nothing; never written. Not on the stack: see kernel.h. */
@@ -269,7 +269,7 @@ __noinline int read_instance(u32 index, struct reading *r)
 	if (!in || !r)
 		return 0;
 	r->instance = index;
-	r->unsettled = in->flags & ONCPU_INSTANCE_UNSETTLED;
+	r->unsettled = !!(in->flags & ONCPU_INSTANCE_UNSETTLED);
 	r->alone = r->live == 1 && r->own_cpu < cpus && !r->unsettled;
 	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
 		if (c >= cpus)
