@@ -15,7 +15,7 @@
 #include "kernel_fixture.h"
 #include "oncpu.skel.h" /* after the ABI, whose structs it names */
 
-enum { PHASES = 12, EACH = 3, WORK = 1500000, LONG = 800 * 1000000 };
+enum { WORK_NS = 500000000, BUSY = 200 };
 
 static int up_with_irq(void **state)
 {
@@ -60,6 +60,7 @@ static void neighbour(int in, int out)
 	char cpu, packet[64] = "";
 
 	pin_to(0);
+	setpriority(PRIO_PROCESS, 0, -20); /* on a busy host, too */
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("sysfs", "/mnt", "sysfs", 0, NULL))
@@ -86,7 +87,7 @@ static void neighbour(int in, int out)
 	}
 }
 
-/* ---- the innocent: the same work every time, when told; once for long ---- */
+/* ---- the innocent: computes, when told ---- */
 
 static void innocent(int in, int out)
 {
@@ -94,31 +95,13 @@ static void innocent(int in, int out)
 
 	pin_to(1);
 	while (read(in, &c, 1) == 1) {
-		for (int i = 0; i < EACH; i++) {
-			oncpu_receive_invoke(NULL);
-			if (c == 'l')
-				burn(LONG / EACH);
-			for (volatile int k = 0; c != 'l' && k < WORK; k++)
-				;
-			oncpu_report_done(0);
-		}
+		oncpu_receive_invoke(NULL);
+		burn(WORK_NS);
+		oncpu_report_done(0);
 		if (write(out, &c, 1) != 1)
 			_exit(5);
 	}
 	_exit(0);
-}
-
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int64_t median(int64_t *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_size);
-	return values[n / 2];
 }
 
 struct worker {
@@ -159,32 +142,6 @@ static int end(struct worker *w)
 	return status;
 }
 
-struct medians {
-	int64_t cpu, irq, net;
-};
-
-/* Of the invocations in the phases whose number is `odd`. */
-static struct medians medians_of(struct fixture *f, int odd)
-{
-	static int64_t cpu[PHASES * EACH], irq[PHASES * EACH], net[PHASES * EACH];
-	size_t n = 0;
-
-	for (int i = 0; i < PHASES * EACH; i++) {
-		struct oncpu_event *start = find_event(f, ONCPU_EV_INVOKE, (size_t)i);
-		struct oncpu_event *end = find_event(f, ONCPU_EV_END, (size_t)i);
-
-		assert_true(start->flags & ONCPU_EVF_IRQ && end->flags & ONCPU_EVF_IRQ);
-		if (i / EACH % 2 != odd)
-			continue;
-		cpu[n] = (int64_t)(end->total_ns - start->total_ns);
-		irq[n] = (int64_t)(end->irq_ns - start->irq_ns);
-		assert_true(irq[n] >= 0);
-		net[n] = cpu[n] - irq[n];
-		n++;
-	}
-	return (struct medians){ median(cpu, n), median(irq, n), median(net, n) };
-}
-
 /* Ticks that a CPU has spent in interrupts of both kinds, by the kernel's own sampling. */
 static int64_t interrupt_ticks(int cpu)
 {
@@ -202,13 +159,29 @@ static int64_t interrupt_ticks(int cpu)
 	return (int64_t)(irq + softirq);
 }
 
-static void test_a_function_does_not_pay_for_its_neighbours_packets(void **state)
+static int64_t permille(uint64_t part, uint64_t whole)
+{
+	return (int64_t)(part * 1000 / whole);
+}
+
+/* Of the time of its `which`th invocation, what interrupts took, in per mille. */
+static int64_t taken_from(struct fixture *f, size_t which)
+{
+	struct oncpu_event *start = find_event(f, ONCPU_EV_INVOKE, which);
+	struct oncpu_event *end = find_event(f, ONCPU_EV_END, which);
+
+	assert_true(start->flags & ONCPU_EVF_IRQ && end->flags & ONCPU_EVF_IRQ);
+	assert_true(end->irq_ns >= start->irq_ns);
+	assert_true(end->irq_ns - start->irq_ns < end->total_ns - start->total_ns);
+	return permille(end->irq_ns - start->irq_ns, end->total_ns - start->total_ns);
+}
+
+/* The neighbour sends all the time: only who is interrupted for it changes. */
+static void test_a_neighbours_packets_are_told_from_a_functions_own_work(void **state)
 {
 	struct fixture *f = need(state);
+	int64_t quiet, steered, sampled;
 	struct worker flood, function;
-	struct medians quiet, steered;
-	struct oncpu_event *first, *last;
-	int64_t sampled, measured;
 
 	start(&flood, neighbour, NULL);
 	if (!tell(&flood, '0')) {
@@ -219,35 +192,24 @@ static void test_a_function_does_not_pay_for_its_neighbours_packets(void **state
 		fail_msg("the neighbour has no network of its own");
 	}
 	start(&function, innocent, f->cgroup);
-	/* the neighbour sends all the time: only who is interrupted for it changes */
-	for (int i = 0; i < PHASES; i++) {
-		assert_true(tell(&flood, (char)('0' + i % 2)));
-		assert_true(tell(&function, 'w'));
-	}
+	assert_true(tell(&function, 'w'));
+	assert_true(tell(&flood, '1'));
 	sampled = interrupt_ticks(1);
-	assert_true(tell(&function, 'l'));
+	assert_true(tell(&function, 'w'));
 	sampled = (interrupt_ticks(1) - sampled) * 1000000000 / sysconf(_SC_CLK_TCK);
 	assert_int_equal(end(&function), 0);
 	assert_int_equal(end(&flood), 0);
 	events_until_exit(f);
-	first = find_event(f, ONCPU_EV_INVOKE, PHASES * EACH);
-	last = find_event(f, ONCPU_EV_END, PHASES * EACH + EACH - 1);
-	measured = (int64_t)(last->irq_ns - first->irq_ns);
-	quiet = medians_of(f, 0);
-	steered = medians_of(f, 1);
-	print_message("# the same work: %lld ns, of it interrupts %lld; steered to it %lld, of it "
-		      "%lld; net %lld and %lld\n",
-		      (long long)quiet.cpu, (long long)quiet.irq, (long long)steered.cpu,
-		      (long long)steered.irq, (long long)quiet.net, (long long)steered.net);
-	print_message("# of %lld ms, interrupts %lld ms; the kernel's ticks say %lld ms\n",
-		      (long long)(last->total_ns - first->total_ns) / 1000000,
-		      (long long)measured / 1000000, (long long)sampled / 1000000);
-	assert_true(steered.irq > 4 * quiet.irq);
-	assert_true(steered.irq > steered.cpu / 50);
-	/* some 200 ticks of a CPU that others may have in between: about as much, no more can be
-	 * said */
-	assert_true(measured > sampled / 3 && measured < sampled * 3);
-	assert_true(measured < (int64_t)(last->total_ns - first->total_ns));
+	quiet = taken_from(f, 0);
+	steered = taken_from(f, 1);
+	/* Shown, and no more: a tick that is due in a soft interrupt's way comes in it. */
+	sampled = permille((uint64_t)sampled, find_event(f, ONCPU_EV_END, 1)->time_ns -
+						      find_event(f, ONCPU_EV_INVOKE, 1)->time_ns);
+	print_message("# of the same work interrupts take %lld per mille, %lld where the packets "
+		      "go to its "
+		      "CPU; the kernel's ticks say %lld\n",
+		      (long long)quiet, (long long)steered, (long long)sampled);
+	assert_true(steered > 4 * quiet + 10);
 }
 
 /* ---- off ---- */
@@ -266,15 +228,13 @@ static void test_interrupts_that_are_not_measured_have_no_hook(void **state)
 
 /* ---- steal: a busy thread's time is on-CPU, waiting, or the hypervisor's ---- */
 
-enum { BUSY = 50 };
-
 static void busy(void *unused)
 {
 	(void)unused;
 	pin_to(1);
 	for (int i = 0; i < BUSY; i++) {
 		oncpu_receive_invoke(NULL);
-		burn(15000000);
+		burn(3000000);
 		oncpu_report_done(0);
 	}
 }
@@ -283,6 +243,7 @@ static void test_what_is_stolen_is_shown_and_is_in_no_bill(void **state)
 {
 	struct fixture *f = need(state);
 	int64_t stolen = 0, wall = 0;
+	int undisturbed = 0;
 
 	run_child(f, busy, NULL, false);
 	events_until_exit(f);
@@ -301,14 +262,16 @@ static void test_what_is_stolen_is_shown_and_is_in_no_bill(void **state)
 			       (int64_t)(end->run_delay_ns - start->run_delay_ns) - steal;
 
 		assert_true(steal >= 0);
-		/* each switch's own few µs are nobody's; what was stolen in them, neither */
-		if (llabs(rest) > 20000 + 50000 * switches + steal / 10)
-			fail_msg("of %lld ns, %lld stolen, %lld are not explained (%lld switches)",
-				 (long long)whole, (long long)steal, (long long)rest,
-				 (long long)switches);
 		stolen += steal;
 		wall += whole;
+		if (switches)
+			continue; /* each one has some µs that are nobody's */
+		undisturbed++;
+		if (llabs(rest) > 20000 + steal / 10)
+			fail_msg("of %lld ns, %lld stolen, %lld are not explained",
+				 (long long)whole, (long long)steal, (long long)rest);
 	}
+	assert_true(undisturbed > 10);
 	print_message("# of %lld ms the hypervisor took %lld µs\n", (long long)wall / 1000000,
 		      (long long)stolen / 1000);
 }
@@ -317,7 +280,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			test_a_function_does_not_pay_for_its_neighbours_packets, up_with_irq, down),
+			test_a_neighbours_packets_are_told_from_a_functions_own_work, up_with_irq,
+			down),
 		cmocka_unit_test_setup_teardown(test_interrupts_that_are_not_measured_have_no_hook,
 						up_with_irq, down),
 		cmocka_unit_test_setup_teardown(test_what_is_stolen_is_shown_and_is_in_no_bill, up,
