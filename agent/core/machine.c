@@ -411,8 +411,11 @@ static void fill_taken(const struct machine *m, const struct oncpu_event *e,
 	uint64_t both = m->start_flags & e->flags;
 
 	r->steal_ns = r->irq_ns = r->cpu_net_ns = -1;
+	/* of a slice that was read stale, what was taken from it so far is not known yet */
 	if (both & ONCPU_EVF_STEAL)
-		r->steal_ns = (int64_t)(e->steal_ns - m->start_steal_ns);
+		r->steal_ns = e->steal_ns > m->start_steal_ns
+				      ? (int64_t)(e->steal_ns - m->start_steal_ns)
+				      : 0;
 	if (!(both & ONCPU_EVF_IRQ) || r->cpu_ns < 0)
 		return;
 	r->irq_ns = (int64_t)(e->irq_ns - m->start_irq_ns);

@@ -1024,6 +1024,7 @@ static void test_correlate_what_was_taken(void **state)
 		{ { 5, 25 }, { 7, 307 }, { I, 0 }, { -1, -1, -1 } },
 		{ { 0, 0 }, { 7, 1500 }, { I, I }, { -1, 1000, 0 } }, /* hooks around the slice */
 		{ { 0, 0 }, { 7, 7 }, { I, I }, { -1, 0, 1000 } },
+		{ { 25, 5 }, { 7, 7 }, { S, S }, { 0, -1, -1 } }, /* read stale at its end */
 	};
 
 	(void)state;
