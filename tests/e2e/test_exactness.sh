@@ -5,27 +5,43 @@
 cd "$(dirname "$0")/../.." || exit 2
 [ "$(id -u)" = 0 ] || { echo "ok 1 - exactness # SKIP needs root"; exit 0; }
 [ -r /sys/kernel/btf/vmlinux ] || { echo "ok 1 - exactness # SKIP no BTF"; exit 0; }
-if EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" 2>/tmp/oncpu-exactness.log >/tmp/oncpu-exactness.out; then
-	echo "ok 1 - each invocation lies within its own stated bound, in five modes"
+# A bound that says nothing (exit 2) is what a host says whose hypervisor takes its CPUs away for milliseconds:
+# once of three times it must be narrow. Outside its own bound (exit 1) no invocation may be at any time.
+for _ in 1 2 3; do
+	EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" 2>/tmp/oncpu-exactness.log >/tmp/oncpu-exactness.out
+	status=$?
+	[ $status -eq 2 ] || break
+	echo "# bounds too wide to say anything; once more"
+done
+if [ $status -eq 0 ]; then
+	echo "ok 1 - each invocation lies within its own stated bound, in six modes"
 else
 	grep '#' /tmp/oncpu-exactness.log | head -20
-	echo "not ok 1 - each invocation lies within its own stated bound, in five modes"
+	echo "not ok 1 - each invocation lies within its own stated bound, in six modes (exit $status)"
 fi
 sed 's/^/# /' /tmp/oncpu-exactness.out
 
 # Trap 3 of the accounting scheme: who is about to run is charged from its wake-up on, afterwards. Left open,
 # a bound of 0 is claimed for it, and some invocation lies outside its own.
-open_trap() {
+open_trap() { # SWITCH MODE
 	for _ in 1 2 3 4 5; do
-		EXACTNESS_NO_WAKEUP_BOUND=1 build/bpf/exactness "${COUNT:-3000}" 2 >/tmp/oncpu-exactness.out 2>&1
+		env "$1=1" build/bpf/exactness "${COUNT:-3000}" "$2" >/tmp/oncpu-exactness.out 2>&1
 		[ $? -ne 1 ] || return 0
 	done
 	return 1
 }
-if open_trap; then
+if open_trap EXACTNESS_NO_WAKEUP_BOUND 2; then
 	echo "ok 2 - trap 3 left open: without the bound of what is waking up some lie outside"
 else
 	echo "not ok 2 - trap 3 left open: without the bound of what is waking up some lie outside"
+fi
+tail -n 1 /tmp/oncpu-exactness.out | sed 's/^/# /'
+
+# Trap 13: a switch after a wake-up charges up to the wake-up. Left open, what runs in between is counted.
+if open_trap EXACTNESS_NO_SKIP_CHECK 5; then
+	echo "ok 3 - trap 13 left open: what runs between a wake-up and its switch is counted, and some lie outside"
+else
+	echo "not ok 3 - trap 13 left open: what runs between a wake-up and its switch is counted, and some lie outside"
 fi
 tail -n 1 /tmp/oncpu-exactness.out | sed 's/^/# /'
 rm -f /tmp/oncpu-exactness.out /tmp/oncpu-exactness.log
