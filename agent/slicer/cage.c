@@ -260,7 +260,7 @@ int cage_make(const struct cages *cages, const char *name, const struct slicer_f
 	int error;
 
 	memset(cage, 0, sizeof(*cage));
-	cage->fd = cage->events = -1;
+	cage->fd = cage->events = cage->freezer = -1;
 	error = make_directory(cage->path, sizeof(cage->path), cages->run, name);
 	if (error) {
 		cage->path[0] = '\0';
@@ -271,7 +271,8 @@ int cage_make(const struct cages *cages, const char *name, const struct slicer_f
 		return -errno;
 	cage->id = st.st_ino;
 	cage->events = openat(cage->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	if (cage->events < 0)
+	cage->freezer = openat(cage->fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+	if (cage->events < 0 || cage->freezer < 0)
 		return -errno;
 	for (int c = 0; c < CAGE_CONTROLLERS; c++)
 		if (cages->v1[c][0] &&
@@ -298,7 +299,7 @@ int cage_enter(const struct cage *cage)
 
 int cage_freeze(const struct cage *cage, bool frozen)
 {
-	return write_at(cage->fd, "cgroup.freeze", frozen ? "1" : "0");
+	return pwrite(cage->freezer, frozen ? "1" : "0", 1, 0) == 1 ? 0 : -errno;
 }
 
 int cage_kill(const struct cage *cage)
@@ -359,9 +360,11 @@ int cage_remove(struct cage *cage)
 
 	if (cage->events >= 0)
 		close(cage->events);
+	if (cage->freezer >= 0)
+		close(cage->freezer);
 	if (cage->fd >= 0)
 		close(cage->fd);
-	cage->fd = cage->events = -1;
+	cage->fd = cage->events = cage->freezer = -1;
 	if (cage->path[0]) {
 		remove_tree_below(cage->path);
 		error = rmdir(cage->path) ? -errno : 0;

@@ -31,6 +31,7 @@ struct cage {
 	char path[CAGE_PATH];
 	char v1[CAGE_CONTROLLERS][CAGE_PATH];
 	int fd, events; /* directory; cgroup.events, for EPOLLPRI */
+	int freezer;	/* cgroup.freeze, open: a caller waits for each thaw */
 	uint64_t id;
 	uint64_t seen_bytes; /* most memory at once, where no controller counts it */
 };
