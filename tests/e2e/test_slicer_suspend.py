@@ -138,11 +138,15 @@ def again():
           len(by_uid) == 2 and by_uid[0]["total_cpu_ns"] > 200 * MS > by_uid[1]["total_cpu_ns"]
           and records[0]["instance"] != records[2]["instance"], by_uid)
     s = Slicer({"again": bare()}, "--strict", directory=directory)
-    a = s.invoke("again", {"do": "long_header", "bytes": 1000000})
+    a = s.invoke("again", {"do": "long_header", "bytes": 60000})
     s.invoke("again")
-    check("a header line of a megabyte is accepted",
+    check("a header line of 60,000 bytes is accepted",
           a.error == "Unhandled" and a.value == {"errorType": "Long"}
           and "accepted with 202" in s.log("again"), a)
+    a = s.invoke("again", {"do": "long_header", "bytes": 1000000})
+    check("a header line of a megabyte is refused with 431, and its invocation ends as an error",
+          a.error == "Unhandled" and a.value["errorType"].startswith("Runtime."), (a, s.log("again")[-5:]))
+    check("  and the next one succeeds", s.invoke("again", {"n": 1}).value["echo"] == {"n": 1})
     a = s.invoke("again", {"do": "answer_other", "other": crash.id()})
     check("--strict: an answer to another id is refused with 400",
           a.value == {"statuses": [400, 400, 409, 409]}, a)
