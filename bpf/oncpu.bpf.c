@@ -839,7 +839,7 @@ static __always_inline void call_answer(struct oncpu_call *call, const struct re
 
 /* Apart from call_boundary, which calls deep: see kernel.h. */
 static __noinline int emit_call(struct oncpu_call *call, struct oncpu_instance *in,
-				struct reading *r)
+				struct reading *r, u64 number)
 {
 	struct said said = { .kind = call->kind,
 			     .status = call->status,
@@ -847,7 +847,7 @@ static __noinline int emit_call(struct oncpu_call *call, struct oncpu_instance *
 			     .id_len = call->id_len,
 			     .id = (u64)call->id,
 			     .function = (u64)in->function,
-			     .number = call->root,
+			     .number = number,
 			     .time_ns = call->time_ns };
 
 	return emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, r);
@@ -855,13 +855,14 @@ static __noinline int emit_call(struct oncpu_call *call, struct oncpu_instance *
 
 static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
 {
+	u64 number = call->root; /* the reading takes its place */
 	struct reading r = {};
 
 	if (call->kind <= ONCPU_EV_INIT || call->kind >= ONCPU_EV_KIND_COUNT ||
 	    call->kind == ONCPU_EV_EXIT || call->id_len > ONCPU_ID_LEN)
 		return -22; /* EINVAL */
 	call_read(call, in, &r);
-	emit_call(call, in, &r);
+	emit_call(call, in, &r, number);
 	return 0;
 }
 

@@ -178,7 +178,7 @@ def asked(s):
 
 def sdk(s):
     """`single` is of another slicer's kind: one instance, so that the second caller is turned away."""
-    other = Slicer({"hello": node(), "single": node(), "stream": node("index.stream")}, "--telemetry")
+    other = Slicer({"hello": node(concurrency=2), "single": node(), "stream": node("index.stream")}, "--telemetry")
     out = subprocess.run([shutil.which("node"), LAMBDA + "/caller.mjs", CLIENTS,
                           f"http://127.0.0.1:{other.port}"], capture_output=True, text=True,
                          timeout=DEADLINE, check=False)
