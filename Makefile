@@ -55,20 +55,21 @@ $(B)/obj/%.S.o: agent/%.S
 	$(Q)mkdir -p $(@D)
 	$(call say,AS,$@)$(CC) -Iagent/$(*D) -Wa,-I$(B)/web -MMD -MP -c $< -o $@
 $(B)/obj/core/policies_embedded.S.o: agent/core/policies.json
+$(B)/obj/api/openapi.S.o: agent/api/openapi.json
 
 # the page: make's own part of it is gzip, and no more
 UPLOT := build/uplot/node_modules/uplot
 WEB   := $(patsubst dashboards/web/%,$(B)/web/%.gz,$(wildcard $(addprefix dashboards/web/*.,html css js svg))) \
-	$(addprefix $(B)/web/,uplot.js.gz uplot.css.gz uplot-license.txt.gz)
+	$(addprefix $(B)/web/,uplot.esm.js.gz uplot.css.gz uplot-license.txt.gz)
 $(B)/obj/api/assets.S.o: $(WEB)
-$(B)/web/uplot.js.gz: $(UPLOT)/dist/uPlot.iife.min.js
+$(B)/web/uplot.esm.js.gz: $(UPLOT)/dist/uPlot.esm.js
 $(B)/web/uplot.css.gz: $(UPLOT)/dist/uPlot.min.css
 $(B)/web/uplot-license.txt.gz: $(UPLOT)/LICENSE
 $(WEB): $(B)/web/%.gz:
 	$(Q)mkdir -p $(@D)
 	$(call say,GZIP,$@)gzip -9nc $< >$@
 $(filter-out $(B)/web/uplot%,$(WEB)): $(B)/web/%.gz: dashboards/web/%
-$(UPLOT)/dist/uPlot.iife.min.js $(UPLOT)/dist/uPlot.min.css $(UPLOT)/LICENSE &: $(wildcard dashboards/web/package*.json)
+$(UPLOT)/dist/uPlot.esm.js $(UPLOT)/dist/uPlot.min.css $(UPLOT)/LICENSE &: $(wildcard dashboards/web/package*.json)
 	$(Q)rm -f build/uplot/fetched
 	$(call say,NPM,build/uplot)dashboards/web/fetch.sh build/uplot
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/internal.h"
 #include "base/json_writer.h"
 #include "core/record.h"
 
@@ -75,6 +76,8 @@ int on_get_flags(void *user, struct http_request *request)
 	int n;
 
 	(void)user;
+	if (http_query_each(request, refuse_parameters, NULL))
+		return http_reply_problem(request, 400, "/v1/flags takes no parameters");
 	jw_begin(&w, body, sizeof(body));
 	jw_object_open(&w);
 	jw_key_string(&w, "schema", "oncpu.flags/1");

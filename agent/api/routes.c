@@ -401,6 +401,16 @@ static int on_get_health(void *user, struct http_request *request)
 	return http_reply(request, 200, "application/json", body, (size_t)n);
 }
 
+extern const char openapi_text[]; /* openapi.S */
+
+static int on_get_openapi(void *user, struct http_request *request)
+{
+	(void)user;
+	if (http_query_each(request, refuse_parameters, NULL))
+		return http_reply_problem(request, 400, "the description takes no parameters");
+	return http_reply(request, 200, "application/json", openapi_text, strlen(openapi_text));
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/v1/invocations", on_get_invocations },
 	{ "GET", "/v1/invocations/*", on_get_invocation },
@@ -411,6 +421,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/v1/policies", on_get_policies },
 	{ "GET", "/v1/instances", on_get_instances },
 	{ "GET", "/v1/health", on_get_health },
+	{ "GET", "/v1/openapi.json", on_get_openapi },
 	{ "POST", "/v1/boundaries", on_post_boundaries },
 	{ "GET", "/metrics", on_get_metrics },
 	{ "GET", "/v1/flags", on_get_flags },

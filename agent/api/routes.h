@@ -17,6 +17,7 @@
  *	GET /v1/policies                                        the policies: one JSON object
  *	GET /v1/instances                                       open instances, a line each
  *	GET /v1/health                                          one JSON object
+ *	GET /v1/openapi.json                                    openapi.json: all of this
  *	POST /v1/boundaries                                     boundaries.h, for gateways
  *	GET /metrics                                            core/metrics.def, for Prometheus
  *

@@ -54,5 +54,7 @@ int source_ledger(const struct place *place, const struct selection *s,
 void source_ledger_close(struct ledger_reader **reader); /* warns of damage that was met */
 /* The policies of a pricing; NULL after an error, which has been said. Free with policies_free. */
 struct policies *pricing_policies(const struct pricing *pricing);
+/* Likewise, but those of a running agent where no file is named. */
+struct policies *source_policies(const struct place *place, const struct pricing *pricing);
 
 #endif

@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 
-enum { LINE_MAX_BYTES = 1 << 16 };
+enum { LINE_MAX_BYTES = 1 << 18 }; /* all policies are one line */
 
 void client_query(char *path, size_t size, const char *name, const char *value, size_t length)
 {

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "cli/csv.h"
 #include "cli/format.h"
 #include "cli/money.h"
 #include "core/compare.h"
@@ -403,21 +404,6 @@ int comparison_print(struct comparison_view *view, FILE *to)
 
 /* ---- CSV, RFC 4180 ---- */
 
-static void put_csv(FILE *to, const char *text)
-{
-	if (!text[strcspn(text, ",\"\r\n")]) {
-		fputs(text, to);
-		return;
-	}
-	putc('"', to);
-	for (; *text; text++) {
-		if (*text == '"')
-			putc('"', to);
-		putc(*text, to);
-	}
-	putc('"', to);
-}
-
 static void put_number(FILE *to, int64_t value)
 {
 	if (value == NONE)
@@ -441,7 +427,7 @@ int comparison_csv(struct comparison_view *view, FILE *to)
 	for (size_t i = 0; i < view->count; i++) {
 		const struct comparison_row *r = &view->rows[i];
 
-		put_csv(to, r->function);
+		csv_put(to, r->function);
 		fprintf(to, ",%s,%" PRIu64 ",%s,%" PRIu64 ",%" PRIu64, r->policy, r->version,
 			r->currency, r->count, r->cold_starts);
 		put_number(to, r->wall_ns);

@@ -188,6 +188,41 @@ struct policies *pricing_policies(const struct pricing *pricing)
 	return set;
 }
 
+static int take_policies(void *user, const char *line, size_t length)
+{
+	char error[POLICY_ERROR_LEN], host[POLICY_NAME_LEN] = "";
+	json_t *o = json_loadb(line, length, 0, NULL);
+	const char *name = json_string_value(json_object_get(o, "host"));
+
+	snprintf(host, sizeof(host), "%s", name ? name : "");
+	json_decref(o);
+	if (*(struct policies **)user)
+		return -EPROTO; /* one answer has one line */
+	return policies_parse("the agent's policies", line, length, *host ? host : NULL, user,
+			      error)
+		       ? -EPROTO
+		       : 0;
+}
+
+struct policies *source_policies(const struct place *place, const struct pricing *pricing)
+{
+	struct policies *set = NULL;
+	int error;
+
+	if (pricing->policies || pricing->host)
+		return pricing_policies(pricing);
+	error = client_lines(place->socket, "/v1/policies", take_policies, &set);
+	if (error == -ECONNREFUSED)
+		return pricing_policies(pricing);
+	if (error == -EACCES)
+		command_fail("%s: permission denied (use sudo, or be in its group)", place->socket);
+	else if (error && error != -EPROTO)
+		command_fail("%s: %s", place->socket, strerror(-error));
+	if (error)
+		policies_free(&set);
+	return set;
+}
+
 static int skip_line(void *unused, const char *line, size_t length)
 {
 	(void)unused, (void)line, (void)length;

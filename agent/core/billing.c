@@ -53,7 +53,9 @@ void bill_times_of_record(const struct invocation_record *record, int64_t ret_ti
 
 struct bill_key bill_key_of_record(const struct invocation_record *record)
 {
-	struct bill_key key = { .memory_mb = record->memory_mb > 0 ? record->memory_mb : -1,
+	struct bill_key key = { .memory_mb = record->memory_mb <= 0	       ? -1
+					     : record->memory_mb > BILL_MAX_MB ? BILL_MAX_MB
+									       : record->memory_mb,
 				.used_mb = bill_memory_class(record->max_memory_bytes),
 				.vcpu_milli = -1 };
 

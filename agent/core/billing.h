@@ -41,6 +41,8 @@ enum bill_time {
 	BILL_TIMES
 };
 
+#define BILL_MAX_MB (1 << 30) /* a petabyte; what a record says beyond is taken for it */
+
 /* What prices hang on. Records of the same key can be summed before they are priced. */
 struct bill_key {
 	int64_t memory_mb;  /* configured, -1 = unknown */

@@ -152,13 +152,29 @@ struct meter {
 	bool saturated;
 };
 
+#define INT128_MAX ((__int128)(~(unsigned __int128)0 >> 1))
+
+/* Saturates, and remembers that it did. */
+static void add_wide(__int128 *into, __int128 value, bool *saturated)
+{
+	__int128 sum;
+
+	if (__builtin_add_overflow(*into, value, &sum)) {
+		*saturated = true;
+		sum = value > 0 ? INT128_MAX : -INT128_MAX;
+	}
+	*into = sum;
+}
+
 static void accumulate(struct meter *m, __int128 *into, __int128 ns, int64_t amount)
 {
 	__int128 product;
 
-	if (__builtin_mul_overflow(ns, (__int128)amount, &product) ||
-	    __builtin_add_overflow(*into, product, into))
+	if (__builtin_mul_overflow(ns, (__int128)amount, &product)) {
 		m->saturated = true;
+		product = ns > 0 ? INT128_MAX : -INT128_MAX; /* amounts are not negative */
+	}
+	add_wide(into, product, &m->saturated);
 }
 
 static void meter_add(struct meter *m, const struct split *s, int64_t amount, int64_t used_amount)
@@ -208,16 +224,14 @@ static int64_t meter_charge(const struct meter *m, const struct bill_price *p, i
 	int64_t before, now = price(sum, p->e12, divisor, &c->saturated);
 
 	c->used_e12 = add(c->used_e12, now);
-	for (int i = 0; i < BILL_PARTS; i++) {
+	for (int i = 0; i <= BILL_PARTS; i++) {
+		int64_t *part = i < BILL_PARTS ? &c->parts_e12[i] : &c->memory_e12;
+
 		before = now;
-		sum += m->parts[i];
+		add_wide(&sum, i < BILL_PARTS ? m->parts[i] : m->unused, &c->saturated);
 		now = price(sum, p->e12, divisor, &c->saturated);
-		c->parts_e12[i] = add(c->parts_e12[i], now - before);
+		*part = add(*part, to_int64((__int128)now - before, &c->saturated));
 	}
-	before = now;
-	sum += m->unused;
-	now = price(sum, p->e12, divisor, &c->saturated);
-	c->memory_e12 = add(c->memory_e12, now - before);
 	return now;
 }
 

@@ -60,16 +60,32 @@ static bool take_decimal(struct text *t, int scale, int64_t *ret_value)
 
 /* ---- JSON, as far as it is needed ---- */
 
+/* What a byte ends or begins: most bytes of a line are none of these. */
+enum { ENDS_SCALAR = 1, IN_STRING = 2, IN_NEST = 4 };
+static const unsigned char classes[256] = {
+	[','] = ENDS_SCALAR,	       [' '] = ENDS_SCALAR,  ['\t'] = ENDS_SCALAR,
+	['\r'] = ENDS_SCALAR,	       ['\n'] = ENDS_SCALAR, ['}'] = ENDS_SCALAR | IN_NEST,
+	[']'] = ENDS_SCALAR | IN_NEST, ['{'] = IN_NEST,	     ['['] = IN_NEST,
+	['"'] = IN_STRING | IN_NEST,   ['\\'] = IN_STRING,
+};
+
+static const char *run_to(const char *at, const char *end, unsigned char class)
+{
+	while (at < end && !(classes[(unsigned char)*at] & class))
+		at++;
+	return at;
+}
+
 /* After the closing quote, or NULL. */
 static const char *skip_string(const char *at, const char *end)
 {
-	for (at++; at < end; at++) {
+	for (at++;; at += 2) {
+		at = run_to(at, end, IN_STRING);
+		if (at >= end)
+			return NULL;
 		if (*at == '"')
 			return at + 1;
-		if (*at == '\\')
-			at++;
 	}
-	return NULL;
 }
 
 /* After a value of any kind, or NULL. */
@@ -77,23 +93,19 @@ static const char *skip_value(const char *at, const char *end)
 {
 	int depth = 0;
 
-	if (at < end && *at != '"' && *at != '{' && *at != '[') {
-		while (at < end && !strchr(",}] \t\r\n", *at))
-			at++;
-		return at;
-	}
-	while (at < end) {
+	if (at < end && *at != '"' && *at != '{' && *at != '[')
+		return run_to(at, end, ENDS_SCALAR);
+	for (; (at = run_to(at, end, IN_NEST)) < end; at++) {
 		if (*at == '"') {
 			at = skip_string(at, end);
 			if (!at || !depth)
 				return at;
-			continue;
-		}
-		if (*at == '{' || *at == '[')
+			at--;
+		} else if (*at == '{' || *at == '[') {
 			depth++;
-		else if ((*at == '}' || *at == ']') && --depth == 0)
+		} else if (--depth == 0) {
 			return at + 1;
-		at++;
+		}
 	}
 	return NULL;
 }
@@ -212,8 +224,30 @@ static void set_function(struct text name, char function[ONCPU_NAME_LEN])
 
 /* ---- a record ---- */
 
+/* What a bill can rest on: after all of it the rest of a line is not looked into. */
+enum needed {
+	NEED_SCHEMA,
+	NEED_FUNCTION,
+	NEED_START,
+	NEED_END,
+	NEED_COLD,
+	NEED_MEMORY,
+	NEED_PEAK,
+	NEED_QUOTA,
+	NEED_WALL,
+	NEED_CPU,
+	NEED_INIT,
+	NEED_AFTER,
+	NEED_BETWEEN,
+	NEED_FREEZE,
+	NEED_SEGMENTS,
+	NEED_COUNT
+};
+#define NEED_ALL ((1u << NEED_COUNT) - 1)
+
 struct record {
 	struct invocation_record r;
+	unsigned seen; /* bits of enum needed */
 	bool schema, wall, cpu, bad;
 	struct text function, start, end;
 };
@@ -262,62 +296,71 @@ static bool segments(struct text value, struct invocation_record *r)
 	return true;
 }
 
+/* Notes that it was there, and is true if it was. */
+static bool is_member(struct record *x, struct text key, const char *name, enum needed needed)
+{
+	if (!is(key, name))
+		return false;
+	x->seen |= 1u << needed;
+	return true;
+}
+
 static bool take_member(struct record *x, struct text key, struct text value)
 {
 	struct invocation_record *r = &x->r;
 
 	switch (key.end - key.at) {
 	case 3:
-		if (is(key, "end"))
+		if (is_member(x, key, "end", NEED_END))
 			x->end = string_of(value);
 		break;
 	case 4:
-		if (is(key, "init"))
+		if (is_member(x, key, "init", NEED_INIT))
 			return pair(value, "wall_ns", &r->init_wall_ns, "cpu_ns", &r->init_cpu_ns);
 		break;
 	case 5:
-		if (is(key, "start"))
+		if (is_member(x, key, "start", NEED_START))
 			x->start = string_of(value);
 		break;
 	case 6:
-		if (is(key, "schema"))
+		if (is_member(x, key, "schema", NEED_SCHEMA))
 			x->schema = is(value, "\"oncpu.invocation/1\"");
-		else if (is(key, "cpu_ns"))
+		else if (is_member(x, key, "cpu_ns", NEED_CPU))
 			return x->cpu = integer(value, &r->cpu_ns);
-		else if (is(key, "freeze"))
+		else if (is_member(x, key, "freeze", NEED_FREEZE))
 			return pair(value, "wall_ns", &r->freeze_wall_ns, "cpu_ns",
 				    &r->freeze_cpu_ns);
 		break;
 	case 7:
-		if (is(key, "wall_ns"))
+		if (is_member(x, key, "wall_ns", NEED_WALL))
 			return x->wall = integer(value, &r->wall_ns);
-		if (is(key, "between"))
+		if (is_member(x, key, "between", NEED_BETWEEN))
 			return pair(value, "wall_ns", &r->between_wall_ns, "cpu_ns",
 				    &r->between_cpu_ns);
 		break;
 	case 8:
-		if (is(key, "function"))
+		if (is_member(x, key, "function", NEED_FUNCTION))
 			x->function = string_of(value);
-		else if (is(key, "segments"))
+		else if (is_member(x, key, "segments", NEED_SEGMENTS))
 			return segments(value, r);
 		break;
 	case 9:
-		if (is(key, "memory_mb"))
+		if (is_member(x, key, "memory_mb", NEED_MEMORY))
 			return integer(value, &r->memory_mb);
-		if (is(key, "cpu_quota"))
+		if (is_member(x, key, "cpu_quota", NEED_QUOTA))
 			return pair(value, "quota_us", &r->quota_us, "period_us", &r->period_us);
 		break;
 	case 10:
-		if (is(key, "cold_start"))
+		if (is_member(x, key, "cold_start", NEED_COLD))
 			r->cold_start = is(value, "true");
 		break;
 	case 14:
-		if (is(key, "after_response"))
+		if (is_member(x, key, "after_response", NEED_AFTER))
 			return pair(value, "wall_ns", &r->after_response_wall_ns, "cpu_ns",
 				    &r->after_response_cpu_ns);
 		break;
 	case 16:
-		if (is(key, "max_memory_bytes"))
+		if (is_member(x, key, "max_memory_bytes", NEED_PEAK))
 			return integer(value, &r->max_memory_bytes);
 		break;
 	}
@@ -417,7 +460,8 @@ static bool read_report(struct text t, struct report *ret_report)
 		t.at = label.end + 1;
 		skip_blanks(&t);
 		field = report_field(ret_report, label, &scale);
-		if (field && (!take_decimal(&t, scale, field) || *field < 0))
+		if (field && (!take_decimal(&t, scale, field) || *field < 0 ||
+			      (t.at < t.end && *t.at != ' ' && *t.at != '\t')))
 			return false;
 		while (t.at < t.end && *t.at != ' ' && *t.at != '\t')
 			t.at++;
@@ -494,6 +538,14 @@ static void set_log_group(struct text group, char function[ONCPU_NAME_LEN])
 	set_function(group, function);
 }
 
+/* What is left ends as an object does: it was not cut off. */
+static bool ends_object(struct text rest)
+{
+	while (rest.end > rest.at && strchr(" \t\r\n", rest.end[-1]))
+		rest.end--;
+	return rest.end > rest.at && rest.end[-1] == '}';
+}
+
 /* An object may wrap another one as its message, once. */
 static void take_object(struct text t, bool wrapped, struct price_line *line)
 {
@@ -511,6 +563,12 @@ static void take_object(struct text t, bool wrapped, struct price_line *line)
 	t.at++;
 	while ((m = next_member(&t, &key, &value)) == MEMBER) {
 		x.bad |= !take_member(&x, key, value);
+		if (x.schema && x.seen == NEED_ALL && ends_object(t)) {
+			m = MEMBER_LAST;
+			break;
+		}
+		if (x.schema) /* a record is nothing else */
+			continue;
 		if (is(key, "message") || is(key, "@message"))
 			message = value;
 		else if (is(key, "logGroup") || is(key, "@log"))

@@ -239,6 +239,8 @@ document.querySelector('.skip').addEventListener('click', (event) => {
 addEventListener('hashchange', onNavigation);
 showTheme();
 showState('connecting');
-health();
-setInterval(health, 15000);
-show();
+show().then(() => {
+	health();
+	setInterval(health, 15000);
+	views.function(); /* what is likely next */
+});

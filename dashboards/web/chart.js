@@ -2,9 +2,9 @@
  * The two charts, on uPlot: bars of where wall time went, and a histogram. uPlot has the axes, the scales
  * and the pointer; the marks are drawn here, in the page's own colours, which come from its style sheet.
  */
-/* global uPlot */
 import { count, moment, round } from './format.js';
 import { logEdge } from './bins.js';
+import uPlot from './uplot.esm.js';
 
 function colours() {
 	const style = getComputedStyle(document.documentElement);

@@ -11,7 +11,7 @@ import { timeChart } from './when.js';
 import { whereOf } from './words.js';
 
 const MOST = 100000; /* invocations held here; older ones are in the sums, not in the charts */
-const FIELDS = 'record_id,id,start,status,cold_start,wall_ns,cpu_ns,where,billed,flags';
+const FIELDS = 'record_id,id,start,status,cold_start,wall_ns,cpu_ns,segments,where,billed,flags';
 
 /* A record as the charts want it, whole numbers still. */
 function take(record) {

@@ -11,12 +11,15 @@ export const PARTS = [
 	{ key: 'waiting_ns', name: 'waiting', tone: 'idle', help: 'not on a CPU; this record does not say why' },
 ];
 
-/* A record's wall time by PARTS. Where it was not measured: on a CPU, and the rest. */
+/* A record's wall time by PARTS. Where it was not measured: on a CPU, and the rest; of one that was frozen on
+ * its own wish the stretches awake are known even so. */
 export function whereOf(record) {
 	const w = record.where;
 	if (w) return [w.running_ns, w.run_queue_ns, w.throttled_ns, w.blocked_io_ns, w.idle_ns, w.frozen_ns, 0];
-	const running = Math.max(0, Math.min(record.cpu_ns, record.wall_ns));
-	return [running, 0, 0, 0, 0, 0, record.wall_ns - running];
+	const awake = record.segments?.length ? record.segments.reduce((s, x) => s + x.wall_ns, 0) : record.wall_ns;
+	const frozen = Math.max(0, record.wall_ns - awake);
+	const running = Math.max(0, Math.min(record.cpu_ns, record.wall_ns - frozen));
+	return [running, 0, 0, 0, 0, frozen, record.wall_ns - frozen - running];
 }
 
 /* What a record keeps of a policy's bill; null: nothing. */

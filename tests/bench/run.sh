@@ -13,9 +13,12 @@ echo "$kernel, $cpus CPUs, $date"
 build/bench/cost --rounds "${ROUNDS:-9}" --peer-rounds "${PEER_ROUNDS:-3}" --seconds "${SECONDS_OF_COST:-150}" --json "$rows"
 echo
 /usr/bin/python3 tests/bench/agent.py "$rows"
+/usr/bin/python3 tests/bench/api.py "$rows"
 /usr/bin/python3 tests/bench/page.py "$rows"
 echo
 /usr/bin/python3 tests/bench/slicer.py "$rows"
+echo
+/usr/bin/python3 tests/bench/billing.py "$rows"
 /usr/bin/python3 - "$rows" "$kernel" "$cpus" "$date" >build/bench.json <<'PYTHON'
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]

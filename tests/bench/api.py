@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the query API costs: the newest records of one function among many, scrapes, and readers beside the measuring.
+
+api.py [JSON-LINES-FILE]   ROWS=10000000 for the whole target (takes minutes to fill; 1,000,000 otherwise)
+"""
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ONCPU, LOAD, FILL = "build/oncpu", "build/bench/load", "build/bench/ledger_fill"
+ROWS, SEGMENTS = int(os.environ.get("ROWS", 1000000)), 10
+RATE, SECONDS, READERS = 10000, 6, 8
+lines = open(sys.argv[1], "a") if len(sys.argv) > 1 else None
+
+
+def row(name, text, target=None, met=None, **figures):
+    verdict = "" if target is None else f"   target {target}: {'met' if met else 'MISSED'}"
+    print(f"{name:<34} {text}{verdict}", flush=True)
+    if lines:
+        more = {} if target is None else {"target": target, "met": met}
+        print(json.dumps({"bench": "api", "row": name, **figures, **more}), file=lines, flush=True)
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def get(self, what):
+        self.request("GET", what)
+        answer = self.getresponse()
+        body = answer.read()
+        if answer.status not in (200, 503):
+            sys.exit(f"api.py: {what}: {answer.status} {body[:300]}")
+        return body if answer.status == 200 else b""
+
+
+class Agent:
+    """On a state of its own; `with` ends it and all that it made."""
+
+    def __init__(self, rows=0):
+        self.work = tempfile.mkdtemp(prefix="oncpu-bench.", dir=os.environ.get("TMPDIR", "/tmp"))
+        os.chmod(self.work, 0o755)
+        self.state, self.socket = f"{self.work}/state", f"{self.work}/s.sock"
+        self.filled_s = 0
+        if rows:
+            begin = time.monotonic()
+            subprocess.run([FILL, self.state, str(rows), str(SEGMENTS)], check=True)
+            self.filled_s = time.monotonic() - begin
+            subprocess.run(["chmod", "-R", "a+rwX", self.state], check=True)  # the agent's user is its own choice
+
+    def __enter__(self):
+        ready, told = os.pipe()
+        self.log = open(f"{self.work}/log", "w+")
+        self.process = subprocess.Popen(
+            [ONCPU, "agent", "--state-dir", self.state, "--socket", self.socket, "--unpin",
+             "--ready-fd", str(told)], pass_fds=[told], stdout=self.log, stderr=self.log)
+        os.close(told)
+        if not os.read(ready, 1):
+            self.log.seek(0)
+            sys.exit(f"api.py: the agent does not start: {self.log.read()}")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def metric(self, connection, name):
+        return float(re.search(rf"^{name} (\S+)$", connection.get("/metrics").decode(), re.M)[1])
+
+    def worker_kib(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
+            pid = f.read().split()[0]
+        with open(f"/proc/{pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+
+def ms_of(connection, what, times=60):
+    """Median time of a request, of which the client's part is measured with one that does next to nothing."""
+    def one(path):
+        begin = time.perf_counter()
+        connection.get(path)
+        return (time.perf_counter() - begin) * 1000
+    taken = [(one("/v1/flags"), one(what)) for _ in range(times)]
+    return statistics.median(t for _, t in taken), statistics.median(t for t, _ in taken)
+
+
+def reading():
+    with Agent(ROWS) as agent:
+        c = Connection(agent.socket)
+        last, floor = ms_of(c, "/v1/invocations?function=function-7&last=100")
+        row(f"last 100 of one among {ROWS:,}", f"{last:.2f} ms (a request that reads nothing: {floor:.2f} ms; "
+            f"filled in {agent.filled_s:.0f} s)", "≤ 5 ms", last <= 5, ms=round(last, 3), floor_ms=round(floor, 3),
+            rows=ROWS)
+        page, _ = ms_of(c, "/v1/invocations?limit=100")
+        row("  a page of 100, all functions", f"{page:.2f} ms", ms=round(page, 3))
+        record = json.loads(c.get("/v1/invocations?function=function-7&limit=1"))["record_id"]
+        one, _ = ms_of(c, f"/v1/invocations/{record}")
+        row("  one by its record_id", f"{one:.2f} ms", ms=round(one, 3))
+        known, _ = ms_of(c, "/v1/functions", 20)
+        row("  /v1/functions, 100 of them", f"{known:.2f} ms", ms=round(known, 3))
+        before, begin = agent.worker_kib(), time.perf_counter()
+        c.request("GET", "/v1/invocations?last=1000000&fields=record_id")
+        answer, n = c.getresponse(), 0
+        while block := answer.read(1 << 20):
+            n += block.count(b"\n")
+        took = time.perf_counter() - begin
+        grown = agent.worker_kib() - before
+        row("  a stream of 1,000,000 records", f"{n:,} in {took:.1f} s, {grown / 1024:+.1f} MiB in the agent",
+            "constant memory (≤ 8 MiB)", n == min(ROWS, 1000000) and grown <= 8192, seconds=round(took, 2), grown_kib=grown)
+
+
+def scrapes():
+    with Agent() as agent:
+        subprocess.run([LOAD, "paced", "scraped", "1000", "1"], stdout=subprocess.DEVNULL, check=True)
+        c = Connection(agent.socket)
+        for _ in range(100):
+            c.get("/metrics")
+        after_100 = agent.worker_kib()
+        begin = time.perf_counter()
+        for _ in range(900):
+            c.get("/metrics")
+        ms, after_1000 = (time.perf_counter() - begin) / 900 * 1000, agent.worker_kib()
+        row("1,000 scrapes", f"{after_100 / 1024:.1f} MiB after 100, {after_1000 / 1024:.1f} MiB after 1,000; {ms:.2f} ms each",
+            "flat (≤ 1.02×)", after_1000 <= 1.02 * after_100, kib_100=after_100, kib_1000=after_1000, ms=round(ms, 3))
+
+
+def beside_readers(readers):
+    """Paced invocations while clients read all there is, again and again: what is lost, and how far the ledger lags."""
+    with Agent() as agent:
+        over, bytes_read = threading.Event(), [0] * readers
+
+        def read(i):
+            c = Connection(agent.socket)
+            while not over.is_set():
+                for what in ("/v1/invocations", "/v1/functions", "/v1/compare", "/v1/instances", "/v1/health"):
+                    bytes_read[i] += len(c.get(what))
+
+        threads = [threading.Thread(target=read, args=(i,)) for i in range(readers)]
+        load = subprocess.Popen([LOAD, "paced", "beside", str(RATE), str(SECONDS)], stdout=subprocess.PIPE, text=True)
+        for t in threads:
+            t.start()
+        c, lag = Connection(agent.socket), []
+        while load.poll() is None:
+            lag.append(agent.metric(c, "oncpu_ledger_lag_bytes"))
+            time.sleep(0.02)
+        over.set()
+        for t in threads:
+            t.join()
+        sent = int(load.stdout.read().split()[0])
+        stored = -1
+        while stored != (stored := sum(json.loads(s)["count"] for s in c.get("/v1/functions").splitlines()
+                                       if json.loads(s)["function"] == "beside")):
+            pass
+        lost = agent.metric(c, "oncpu_events_lost_total") + agent.metric(c, "oncpu_kernel_events_lost_total")
+        return sent, stored, lost, max(lag), agent.metric(c, "oncpu_ring_size_bytes"), sum(bytes_read)
+
+
+def readers():
+    _, _, _, quiet, ring, _ = beside_readers(0)
+    sent, stored, lost, most, ring, read = beside_readers(READERS)
+    row(f"{READERS} clients reading everything", f"{sent:,} invocations at {RATE:,}/s, {sent - stored} not stored, {lost:.0f} events "
+        f"lost; {read / 1e6:.0f} MB read", "nothing lost", sent == stored and lost == 0, sent=sent, stored=stored, lost=lost)
+    row("  the ledger's lag", f"{most / 1024:.0f} KiB at most ({quiet / 1024:.0f} KiB without readers), of a ring of "
+        f"{ring / 1024:.0f} KiB", "≤ half of the ring", most <= ring / 2, most_bytes=most, quiet_bytes=quiet)
+
+
+print("The query API", flush=True)
+reading()
+scrapes()
+readers()
