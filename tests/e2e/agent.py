@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, os.environ.get("B", "build"))
 ONCPU = os.path.join(BUILD, "oncpu")
 FUNCTIONS = os.path.join(ROOT, "build/functions")
+SANITIZED = os.environ.get("B", "build") != "build"  # whose agent keeps memory of its own: how much it uses says nothing
 DEADLINE = 20  # seconds; nothing here takes a tenth of it
 
 number = failures = 0

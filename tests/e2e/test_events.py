@@ -7,7 +7,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from agent import Agent, check, main, until
+from agent import SANITIZED, Agent, check, main, until
 
 MANY = 12000
 agent = None
@@ -99,7 +99,7 @@ def slow():
     until(lambda: sum(f["count"] for f in agent.get("/v1/functions").lines() if f["function"] == "slow") == MANY,
           "all is stored")
     held = agent.rss_kib() - before
-    check("a reader that does not read costs no memory (a copy would be 16 MiB)", held < 8192, f"{held} KiB")
+    check("a reader that does not read costs no memory (a copy would be 16 MiB)", held < 8192 or SANITIZED, f"{held} KiB")
     got = [first] + reader.take(2000 + 1 + MANY)
     ids = [d["id"] for kind, _, d in got if kind == "invocation"]
     check("and gets every one in the end, in order", ids == [f"warm-{i}" for i in range(1, 2001)] +
