@@ -5,13 +5,12 @@
  * Header only, no dependency, C11 and C++11, static binaries included. The same calls are in
  * liboncpu-runtime.so for every language that can load a library.
  *
- *     oncpu_receive_start("thumb", "request-1");   first trigger: module initialisation is over
+ *     oncpu_receive_start("thumb", "request-1");   first trigger: initialisation is over
  *     … handle it …
- *     oncpu_response();                            optional: the answer is out; count the rest
- * apart oncpu_report_done(0);                        the invocation is over; 0 = ok
- *     oncpu_receive_invoke("request-2");           each later trigger
- *     oncpu_suspend(…)                             under `oncpu run`: wait for the next trigger,
- * free
+ *     oncpu_response();              optional: the answer is out; what follows counts apart, too
+ *     oncpu_report_done(0);          the invocation is over; 0 = ok
+ *     oncpu_receive_invoke("2");     each later trigger
+ *     oncpu_suspend(…)               under `oncpu run`: waits for the next trigger, free of cost
  *
  * Each call is a mark: a 5-byte nop with an ELF note of the systemtap format (provider "oncpu"), so
  * bpftrace, perf and others can use it too. For every call holds:
