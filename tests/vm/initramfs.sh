@@ -53,7 +53,7 @@ ln -s /proc/self/mounts "$root/etc/mtab"
 mkdir -p "$root/oncpu/build"
 cp -r tests include agent/runtime "$root/oncpu/" 2>/dev/null
 rm -rf "$root/oncpu/tests/unit" "$root/oncpu/tests/lambda/node_modules"
-cp -r build/oncpu build/functions build/liboncpu-runtime.so build/bpf "$root/oncpu/build/"
+cp -r build/oncpu build/oncpu.bpf.o build/functions build/liboncpu-runtime.so build/bpf "$root/oncpu/build/"
 rm -f "$root"/oncpu/build/bpf/*.d
 put $(libraries build/oncpu build/bpf/test_kernel)
 cp tests/vm/init "$root/init"
