@@ -1,7 +1,7 @@
 # oncpu: exact on-CPU time per function invocation.
 #   make demo   install what is needed, build, run the main job on real functions (root)
 #   make test   install what is needed, build, run every test (root)
-#   make check  the quick tests · make bench · make lint · make fmt · make help
+#   make check  the quick tests · make vmtest · make bench · make lint · make fmt · make help
 # V=1 shows commands; SAN=address|undefined|thread builds with a sanitizer into build-$(SAN).
 
 CC      ?= gcc
@@ -30,7 +30,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests all deps test-deps demo test check unit bench torture fuzz fuzzers lint sanitize fmt clean help install
+.PHONY: build-tests all deps test-deps demo test vmtest check unit bench torture fuzz fuzzers lint sanitize fmt clean help install
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api slicer daemon cli
@@ -136,7 +136,12 @@ test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory build-tests
 	$(Q)$(MAKE) --no-print-directory SAN=address all unit
 	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers
-	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) tests/fuzz/test_fuzz.sh
+	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) tests/fuzz/test_fuzz.sh tests/vm/run.sh
+
+# the same code on other kernels of Debian's, in virtual machines; UPDATE=1 writes the instruction counts anew
+vmtest: deps test-deps
+	$(Q)$(MAKE) --no-print-directory build-tests
+	$(Q)tests/vm/run.sh $(KERNELS)
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
@@ -163,7 +168,7 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 chromium prometheus man-db mandoc groff libclang-rt-dev python3-jsonschema
+	libasan8 libubsan1 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev python3-jsonschema
 # of prometheus its program is wanted, not its service
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \

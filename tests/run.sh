@@ -3,7 +3,8 @@
 # Runs tests and counts what they say in TAP. run.sh NAME... where NAME is a program or script.
 #
 # A test prints `ok N - what`, `not ok N - what` or `ok N - what # SKIP why`. A test that ends with a
-# status other than 0, or without having said anything, has failed. The last line is
+# status other than 0, or without having said anything, has failed. A script may ask for more time than
+# others with a line `# run.sh: timeout SECONDS`. The last line is
 # `N passed, N failed, N skipped`.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -13,7 +14,8 @@ begun=$SECONDS
 for test in "$@"; do
 	log=$(mktemp)
 	began=$SECONDS
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "${TEST_TIMEOUT:-180}" "$test" >"$log" 2>&1 </dev/null
+	limit=$(head -n 30 "$test" | sed -n 's/^# run\.sh: timeout \([0-9]*\)$/\1/p' 2>/dev/null)
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "${TEST_TIMEOUT:-${limit:-180}}" "$test" >"$log" 2>&1 </dev/null
 	status=$?
 	p=$(grep -E '^ok ' "$log" | grep -vc '# [Ss][Kk][Ii][Pp]')
 	s=$(grep -E '^ok ' "$log" | grep -c '# [Ss][Kk][Ii][Pp]')

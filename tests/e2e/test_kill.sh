@@ -6,18 +6,19 @@
 
 printf '[function "one"]\ncgroup = /oncpu-e2e-one\n[function "two"]\ncgroup = /oncpu-e2e-two\n' >"$work/c"
 agent_up --config "$work/c" || { echo "not ok 1 - the agent starts"; bad=1; exit 1; }
+busy=${KILL_BUSY:-900} waiting=${KILL_WAITING:-200} kills=${KILLS:-12}
 run() {
 	mkdir -p "$root/oncpu-e2e-$1"
 	# shellcheck disable=SC2016
 	sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$root/oncpu-e2e-$1" "${@:2}" &
 }
-run one "$B/functions/thumb" --function one --count 900
+run one "$B/functions/thumb" --function one --count "$busy"
 first=$!
-run two "$B/functions/fetch" --function two --count 200
+run two "$B/functions/fetch" --function two --count "$waiting"
 second=$!
 
 RANDOM=7
-for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+for ((i = 1; i <= kills; i++)); do
 	read -r -t "0.$((RANDOM % 40 + 10))" -u 9 _ # a random instant, not an event
 	case $((i % 3)) in
 	0) agent_kill ;;
@@ -43,8 +44,8 @@ if lost or twice or strange:
 sys.exit(bool(lost or twice or strange))
 PYTHON
 }
-check "900 invocations of a busy function, 12 kills: each there exactly once" once one 900
-check "200 invocations of a waiting function, 12 kills: each there exactly once" once two 200
+check "$busy invocations of a busy function, $kills kills: each there exactly once" once one "$busy"
+check "$waiting invocations of a waiting function, $kills kills: each there exactly once" once two "$waiting"
 law() {
 	/usr/bin/python3 - "$work/records" "$work/instances" "$root" <<'PYTHON'
 import json, sys

@@ -26,7 +26,7 @@ ln -s bin "$root/usr/sbin"
 cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in $("$root/bin/busybox" --list | grep -vx busybox); do ln -s busybox "$root/bin/$applet"; done
 # where busybox's own are not enough
-for tool in bash pgrep pkill ps setsid timeout jq grep unshare setpriv stat tail mktemp chroot capsh; do
+for tool in bash pgrep pkill ps setsid timeout jq grep unshare setpriv stat tail mktemp chrt chroot capsh; do
 	file=$(command -v "$tool") || continue
 	rm -f "$root/bin/$tool"
 	file=$(readlink -f "$file")

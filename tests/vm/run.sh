@@ -3,6 +3,8 @@
 # run.sh [KERNEL]... : the tests of guest.sh on Debian's kernels, each in a virtual machine, one after another,
 # as one TAP. KERNEL is a name in the table below; all of them if none is said.
 #
+# run.sh: timeout 2000
+#
 #   UPDATE=1  writes the verifier's instruction counts anew instead of comparing them
 #   ACCEL=kvm boots with hardware's help; the default, tcg, works anywhere and is the same everywhere
 #
@@ -14,7 +16,7 @@ cd "$(dirname "$0")/../.." || exit 2
 here=tests/vm
 build=$PWD/build/vm
 GROWTH=15 SLACK=40 # percent, and instructions that do not count beside it
-LIMIT=${VM_LIMIT:-420} # seconds a machine
+LIMIT=${VM_LIMIT:-600} # seconds a machine
 
 # name, Debian's package (an extended regular expression), boot parameters
 kernels() {
