@@ -149,6 +149,16 @@ static __always_inline bool in_transit(const struct cpu_clocks *c, u64 curr, s64
 	return !sum_when_picked || sum == sum_when_picked;
 }
 
+/* A thread that was moved out in the middle of its slice is charged already, and runs for another
+ * instance; the slot says so from its next switch on. (A tid beyond the table has no index.) */
+static __always_inline bool has_moved_out(const struct oncpu_slot_copy *s, u64 was)
+{
+	u32 i = READ_COPY(s, thread);
+	struct oncpu_thread *t = i ? bpf_map_lookup_elem(&threads, &i) : NULL;
+
+	return t && t->task != was;
+}
+
 /* Tries once; 0 if the CPU switched meanwhile. Global: verified once, not once a try, which is what
  * the time to load the programs went into. */
 __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
@@ -180,12 +190,12 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	    (curr != was ||
 	     (READ_COPY(s, instance) != r->instance + 1 && (cpu == r->own_cpu || r->unsettled))))
 		share_stale(h, s, was, cpu, r->instance, curr, d, &clocks);
-	else if (READ_COPY(s, instance) == r->instance + 1)
+	else if (READ_COPY(s, instance) == r->instance + 1 && !has_moved_out(s, was))
 		share_running(h, s, was, &clocks, d);
 	if (cpu != r->own_cpu && wakeup_bound && (h->running || r->live > 1))
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
 	if (h->running)
-		h->bound += slot_clock_error(slot, h->time_ns);
+		h->bound += slot_clock_error(slot, h->time_ns) + clock_unsure_ns;
 	if (h->running && clocks.skips) /* unless a tick comes first, and updates it */
 		h->bound += clock_age_ns(h->time_ns, d, clocks.clock);
 	if (cpu != r->own_cpu && hidden_check && wakeup_bound && curr && curr != was &&

@@ -16,6 +16,9 @@ const volatile long steal_from_rq; /* a CPU's kvm_steal_time, from its rq; 0 = n
 const volatile long
 	per_cpu_from_rq; /* a CPU's offset of per-CPU memory, from its rq; 0 = unknown */
 const volatile bool wakeup_bound = true;
+const volatile unsigned int
+	clock_unsure_ns;	       /* where the scheduler's clock does not go with ktime */
+const volatile bool may_stop = true;   /* processes, until their marks are attached */
 const volatile bool skip_check = true; /* see struct cpu_clocks */
 const volatile bool direct_reads = false;
 const volatile unsigned int symbol_generation = 1; /* of this program at symbols */

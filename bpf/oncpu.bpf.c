@@ -578,7 +578,8 @@ static __always_inline void ask_for_attach(struct task_struct *task, u64 site, u
 	req->threads = WALK(task)->signal->nr_threads;
 	req->tree = tree;
 	req->object = o.key;
-	req->stopped = bpf_ktime_get_ns() - ctl->heartbeat_ns < ONCPU_HEARTBEAT_FRESH_NS;
+	req->stopped =
+		may_stop && bpf_ktime_get_ns() - ctl->heartbeat_ns < ONCPU_HEARTBEAT_FRESH_NS;
 	if (req->stopped && bpf_send_signal(SIGSTOP))
 		req->stopped = 0;
 	if (req->stopped)

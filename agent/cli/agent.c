@@ -6,10 +6,12 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "daemon/agent.h"
+#include "kern/kern.h"
 
 static int command_agent(int argc, char **argv)
 {
 	struct agent_options o = { .ready_fd = -1 };
+	uint32_t without;
 	int64_t fd;
 	int c;
 
@@ -45,6 +47,11 @@ static int command_agent(int argc, char **argv)
 		case 'i':
 			o.irq = true;
 			break;
+		case 'w':
+			if (kern_parse_without(optarg, &without))
+				return command_fail("--%s", kern_error()), 2;
+			o.without = optarg;
+			break;
 		case 'U':
 			o.unpin = true;
 			break;
@@ -78,6 +85,9 @@ static const struct command_option options[] = {
 	  "whom the parsing and serving half runs as (oncpu, or an id that is nobody's)" },
 	{ "log-level", 'l', "error|warning|info|debug", "how much it says on stderr (info)" },
 	{ "irq", 'i', NULL, "measure what interrupts take out of on-CPU time" },
+	{ "without", 'w', "LIST",
+	  "go without these as if the host had them not, by comma: steal, direct-reads, clock, "
+	  "books, uprobes, stop, hello, cgroups, iterator (none)" },
 	{ "unpin", 'U', NULL, "end the measuring with the agent, at a clean stop" },
 	{ "ready-fd", 'r', "N", NULL },
 	OPTIONS_END,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* oncpu doctor: what this kernel and these rights allow; each line with its cure. */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -144,10 +145,11 @@ static void check_facts(struct doctor *d)
 }
 
 /* Loads and attaches the real thing under pins of its own, then takes it away again. */
-static void check_load(struct doctor *d)
+static void check_load(struct doctor *d, uint32_t without)
 {
-	char pin_dir[64];
+	char pin_dir[64], what[64];
 	struct kern_config config = { .pin_dir = pin_dir,
+				      .without = without,
 				      .max_instances = 16,
 				      .max_threads = 64,
 				      .ring_bytes = 65536,
@@ -169,15 +171,50 @@ static void check_load(struct doctor *d)
 	else
 		say(d, GOOD, "eBPF programs", NULL, "loaded, attached and taken away again; %ld ms",
 		    (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+	for (unsigned i = 0; owner && kern_without_name(i); i++) {
+		if (!(kern_owner_without(owner) & kern_without_bit(i)))
+			continue;
+		snprintf(what, sizeof(what), "without %s", kern_without_name(i));
+		say(d, WARN, what, kern_without_cure(i), "%s", kern_without_loss(i));
+	}
 	kern_owner_close(&owner);
 	kern_unpin(pin_dir);
-	say(d, access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? BAD : GOOD, "uprobes",
-	    "use a kernel with CONFIG_UPROBE_EVENTS; without, only cgroup totals and measure work",
-	    "%s",
-	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) ? "not in this kernel"
-								      : "there");
 	say(d, GOOD, "pid_max", NULL, "%ld (4 bytes of table each)",
 	    read_long("/proc/sys/kernel/pid_max"));
+}
+
+/* gVisor runs its containers' code in threads of its own, which move between them: the kernel knows
+ * of one cgroup and one process tree, and marks inside are instructions of nobody. */
+static void check_sandboxes(struct doctor *d)
+{
+	DIR *proc = opendir("/proc");
+	char path[300], name[32];
+	struct dirent *e;
+	int found = 0;
+
+	while (proc && (e = readdir(proc))) {
+		FILE *f;
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(name, sizeof(name), f) && !strncmp(name, "runsc-sandbox", 13))
+			found++;
+		if (f)
+			fclose(f);
+	}
+	if (proc)
+		closedir(proc);
+	if (found)
+		say(d, WARN, "gVisor",
+		    "split at boundaries that a gateway reports (POST /v1/boundaries), or run "
+		    "these "
+		    "functions under another runtime",
+		    "%d sandbox(es): all their work is charged to the pod's cgroup, and marks "
+		    "inside "
+		    "are not seen",
+		    found);
 }
 
 static void check_state(struct doctor *d, const struct place *place)
@@ -313,6 +350,7 @@ static int command_doctor(int argc, char **argv)
 {
 	bool metrics = false;
 	struct doctor d = {};
+	uint32_t without = 0;
 	struct place place;
 	int c;
 
@@ -322,6 +360,10 @@ static int command_doctor(int argc, char **argv)
 			d.json = true;
 		else if (c == 'm')
 			metrics = true;
+		else if (c == 'w' && kern_parse_without(optarg, &without))
+			return command_fail("--%s", kern_error()), 2;
+		else if (c == 'w')
+			continue;
 		else if (c == 's')
 			place.state_dir = optarg;
 		else if (c == 'S')
@@ -336,7 +378,8 @@ static int command_doctor(int argc, char **argv)
 	check_kernel(&d);
 	check_cgroup(&d);
 	check_facts(&d);
-	check_load(&d);
+	check_load(&d, without);
+	check_sandboxes(&d);
 	check_state(&d, &place);
 	check_agent(&d, &place);
 	if (!d.json)
@@ -350,6 +393,8 @@ static const struct command_option options[] = {
 	OPTION_JSON("one object a finding, a line each"),
 	{ "metrics", 'm', NULL,
 	  "list what /metrics tells, instead: name, type, unit, labels, prose" },
+	{ "without", 'w', "LIST",
+	  "say what is lost without these, as oncpu agent --without has it (none)" },
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,
 	OPTIONS_END,

@@ -73,6 +73,7 @@ static int apply_options(struct agent_config *c, const struct agent_options *o)
 	err = err ? err
 		  : override(c->token_file, sizeof(c->token_file), "--token-file", o->token_file);
 	err = err ? err : override(c->pin_dir, sizeof(c->pin_dir), "--pin-dir", o->pin_dir);
+	err = err ? err : override(c->without, sizeof(c->without), "--without", o->without);
 	err = err ? err : override(c->user, sizeof(c->user), "--user", o->user);
 	err = err ? err : override(c->host, sizeof(c->host), "--host", o->host);
 	if (err)

@@ -23,6 +23,7 @@ struct agent_options {
 	const char *listen, *token_file;
 	const char *pin_dir; /* NULL = /sys/fs/bpf/oncpu, or one derived from state_dir */
 	const char *user;
+	const char *without; /* kern_parse_without's list */
 	const char *host;
 	const char *log_level; /* "error", "warning", "info", "debug" */
 	uint32_t max_instances, max_threads, ring_bytes;

@@ -294,12 +294,17 @@ static int open_kernel_side(struct attacher *a)
 				    .live_steal = true,
 				    .where = config->where,
 				    .irq = config->irq };
-	int err = kern_owner_open(&kern, &a->owner, &a->adopted);
+	int err = kern_parse_without(config->without, &kern.without);
 
+	if (!err)
+		err = kern_owner_open(&kern, &a->owner, &a->adopted);
 	if (err) {
 		log_error("the kernel side cannot be opened: %s", kern_error());
 		return err;
 	}
+	for (unsigned i = 0; kern_without_name(i); i++)
+		if (kern_owner_without(a->owner) & kern_without_bit(i))
+			log_info("goes without %s: %s", kern_without_name(i), kern_without_loss(i));
 	err = kern_owner_adopt(a->owner);
 	if (err < 0)
 		log_warning(

@@ -91,6 +91,7 @@ struct agent_config {
 	uint32_t max_instances, max_threads, ring_bytes;
 	uint64_t retention_seconds, retention_bytes;
 	uint64_t reorder_ms;
+	char without[128]; /* kern_parse_without's list */
 	bool where;	   /* watch where wall time goes */
 	uint64_t audit_ns; /* how often each instance is compared with its cpu.stat; 0 = never */
 	bool irq;	   /* measure what interrupts take */

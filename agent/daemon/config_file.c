@@ -293,6 +293,9 @@ static const struct key agent_keys[] = {
 	{ "irq", set_switch, AT(agent_config, irq), .value = "on|off",
 	  .help = "measure what interrupts take out of on-CPU time: irq_ns and cpu_net_ns "
 		  "(off)" },
+	{ "without", set_text, AT(agent_config, without), .value = "LIST",
+	  .help = "go without these as if the host had them not, by comma: those of oncpu doctor's "
+		  "\"without\" lines (none)" },
 	{ .name = NULL },
 };
 

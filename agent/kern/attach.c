@@ -49,8 +49,8 @@ static int uprobe_type(void)
 
 /* By hand rather than through libbpf, whose link would keep the perf event's descriptor open in
  * this process for good: here the pin alone holds the attachment. */
-static int attach_uprobe(struct bpf_program *program, int fd, uint64_t offset, uint64_t cookie,
-			 const char *pin)
+static int attach_uprobe(const struct kern_owner *o, struct bpf_program *program, int fd,
+			 uint64_t offset, uint64_t cookie, const char *pin)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .perf_event.bpf_cookie = cookie);
 	struct perf_event_attr attr = { .size = sizeof(attr), .config2 = offset };
@@ -59,8 +59,10 @@ static int attach_uprobe(struct bpf_program *program, int fd, uint64_t offset, u
 
 	if (!access(pin, F_OK))
 		return 0; /* by this agent or an earlier one */
-	if (type < 0)
-		return kern_fail(type, "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)");
+	if (type < 0 || o->without & KERN_WITHOUT_UPROBES)
+		return kern_fail(-EOPNOTSUPP,
+				 "no uprobes: not in this kernel (CONFIG_UPROBE_EVENTS), or gone "
+				 "without; marks are seen as hellos only");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	attr.type = (uint32_t)type;
 	attr.config1 = (uint64_t)(uintptr_t)path;
@@ -85,7 +87,7 @@ int kern_owner_attach_mark(struct kern_owner *o, int file_fd, uint64_t offset)
 	char pin[400];
 	int error = pin_name(o, "mark", file_fd, offset, pin, sizeof(pin));
 
-	return error ? error : attach_uprobe(o->skel->progs.stub_mark, file_fd, offset, 0, pin);
+	return error ? error : attach_uprobe(o, o->skel->progs.stub_mark, file_fd, offset, 0, pin);
 }
 
 int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
@@ -115,7 +117,7 @@ int kern_owner_attach_symbol(struct kern_owner *o, int file_fd, uint64_t offset,
 		s->kind, s->id_arg < 0 ? 0xff : s->id_arg, s->name_arg < 0 ? 0xff : s->name_arg,
 		s->status_arg < 0 ? 0xff : s->status_arg, s->function[0] ? index + 1 : 0);
 	/* sleepable, so without a stub: beside the old one's, until kern_owner_take_symbols */
-	return attach_uprobe(o->skel->progs.on_symbol, file_fd, offset, cookie, pin);
+	return attach_uprobe(o, o->skel->progs.on_symbol, file_fd, offset, cookie, pin);
 }
 
 /* Of a pin of a symbol; 0 = it is none. */
@@ -188,10 +190,28 @@ static _Thread_local struct kern_owner *walking;
 static _Thread_local int walk_error;
 static _Thread_local uint64_t walk_roots[64]; /* id of the matched cgroup above, by depth */
 
-static void register_cgroup(uint64_t id, uint64_t root, const char *function)
+/* Nobody has run there yet, nor below. */
+static bool is_fresh(const char *cgroup)
+{
+	unsigned long long us = 1;
+	char path[4096], line[64];
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/cpu.stat", cgroup) >= (int)sizeof(path))
+		return false;
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f) || sscanf(line, "usage_usec %llu", &us) != 1)
+		us = 1;
+	fclose(f);
+	return !us;
+}
+
+static void register_cgroup(const char *path, uint64_t id, uint64_t root, const char *function)
 {
 	/* who lived there before us, nobody knows */
-	struct oncpu_cgroup cg = { .root = root, .lives = 1 };
+	struct oncpu_cgroup cg = { .root = root, .lives = 1, .fresh = is_fresh(path) };
 
 	if (function)
 		snprintf(cg.function, sizeof(cg.function), "%s", function);
@@ -214,14 +234,14 @@ static int visit_cgroup(const char *path, const struct stat *st, int type, struc
 	above = walk_roots[at->level - 1];
 	walk_roots[at->level] = above;
 	if (above) {
-		register_cgroup(st->st_ino, above, NULL);
+		register_cgroup(path, st->st_ino, above, NULL);
 		return walk_error;
 	}
 	for (uint32_t i = 0; i < walking->pattern_count; i++) {
 		if (kern_glob(walking->patterns[i].pattern, path + root_length) != 1)
 			continue;
 		walk_roots[at->level] = st->st_ino;
-		register_cgroup(st->st_ino, st->st_ino, walking->patterns[i].function);
+		register_cgroup(path, st->st_ino, st->st_ino, walking->patterns[i].function);
 		break;
 	}
 	return walk_error;
@@ -241,11 +261,14 @@ int kern_register_cgroups(struct kern_owner *o)
 
 static int run_iterator(struct kern_owner *o)
 {
-	struct bpf_link *link = bpf_program__attach_iter(o->skel->progs.adopt, NULL);
+	struct bpf_link *link;
 	char unused[256];
 	ssize_t n;
 	int fd;
 
+	if (o->without & KERN_WITHOUT_ITERATOR)
+		return -EOPNOTSUPP;
+	link = bpf_program__attach_iter(o->skel->progs.adopt, NULL);
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));

@@ -22,6 +22,26 @@ struct kern_pattern {
 					    '?' one byte */
 };
 
+/* What can be gone without. The host lacks it, or `without` says so. */
+enum kern_without {
+	KERN_WITHOUT_STEAL = 1u << 0,
+	KERN_WITHOUT_DIRECT_READS = 1u << 1,
+	KERN_WITHOUT_CLOCK = 1u << 2,
+	KERN_WITHOUT_BOOKS = 1u << 3,
+	KERN_WITHOUT_UPROBES = 1u << 4,
+	KERN_WITHOUT_STOP = 1u << 5,
+	KERN_WITHOUT_HELLO = 1u << 6,
+	KERN_WITHOUT_CGROUPS = 1u << 7,
+	KERN_WITHOUT_ITERATOR = 1u << 8,
+};
+/* A comma-separated list of their names. 0; -EINVAL, and kern_error() says which there are. */
+int kern_parse_without(const char *list, uint32_t *ret_bits);
+/* The i-th one's name, what is lost without it, the cure, its bit; NULL and 0 after the last. */
+const char *kern_without_name(unsigned i);
+const char *kern_without_loss(unsigned i);
+const char *kern_without_cure(unsigned i);
+uint32_t kern_without_bit(unsigned i);
+
 struct kern_config {
 	const char *pin_dir;	 /* default /sys/fs/bpf/oncpu */
 	const char *cgroup_root; /* NULL = find the cgroup2 mount */
@@ -35,6 +55,7 @@ struct kern_config {
 	bool where;	      /* watch where wall time goes; costs some more at each switch */
 	bool no_wakeup_bound; /* leaves what may be waking up out of the bound; for measuring only
 			       */
+	uint32_t without;     /* enum kern_without */
 	bool no_transit_cap;  /* a switch may be in progress however old a CPU's clock is; for CPUs
 				 that somebody takes away without a word */
 	bool no_skip_check;   /* counts what runs after a wake-up whose switch skips the clock's
@@ -72,6 +93,9 @@ int kern_unpin(const char *pin_dir);
 /* Does an agent's heart beat there? Takes up to 600 ms. False also for another layout's pins. */
 bool kern_pins_in_use(const char *pin_dir);
 int kern_owner_fd(const struct kern_owner *o, enum kern_fd which);
+/* What it goes without (enum kern_without), because it was told so or because the host has it not.
+ */
+uint32_t kern_owner_without(const struct kern_owner *o);
 /* Adopts what already runs in matching cgroups (iter/task), then makes each CPU switch once. */
 int kern_owner_adopt(struct kern_owner *o);
 /* Adopts the threads and children of one process-tree instance. */

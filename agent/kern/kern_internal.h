@@ -33,7 +33,7 @@ struct kern_owner {
 	const struct kern_pattern *patterns;
 	uint32_t pattern_count, symbol_names;
 	uint32_t symbol_generation; /* of the programs that it attaches to symbols */
-	uint32_t cpus;
+	uint32_t cpus, without;
 	struct oncpu_control *control; /* mmapped */
 	int cgroup_fd;		       /* of cgroup_root, for audits; -1 = not opened yet */
 	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */

@@ -357,7 +357,7 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 		HOOK(cgroup_mkdir, on_cgroup_mkdir),
 		HOOK(cgroup_rmdir, on_cgroup_rmdir),
 		HOOK(cgroup_attach, on_cgroup_attach),
-		HOOK(rename, on_rename),
+		HOOK(rename, on_rename), /* last: it can be gone without */
 	};
 	const struct hook watching[] = {
 		HOOK(wakeup, on_wakeup),
@@ -371,13 +371,16 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 		HOOK(ipi_entry, on_ipi_entry),	       HOOK(ipi_exit, on_ipi_exit),
 	};
 	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
+	size_t count = ARRAY_LENGTH(hooks) - !!(o->without & KERN_WITHOUT_HELLO);
 	int error = put_behind_stub(&mark);
 
-	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++)
+	if (count < ARRAY_LENGTH(hooks) && !error)
+		error = detach_stub(o, &hooks[count]);
+	for (size_t i = 0; i < count && !error; i++)
 		error = put_behind_stub(&hooks[i]);
 	error = error ? error : attach_if(o, watching, ARRAY_LENGTH(watching), c->where);
 	error = error ? error : attach_if(o, interrupts, ARRAY_LENGTH(interrupts), c->irq);
-	for (size_t i = 0; i < ARRAY_LENGTH(hooks) && !error; i++) {
+	for (size_t i = 0; i < count && !error; i++) {
 		error = attach_stub(o, &hooks[i]);
 		if (error)
 			return kern_fail(error, "cannot attach the %s hook: %s", hooks[i].pin,
@@ -413,7 +416,7 @@ static int write_control(struct kern_owner *o, const struct kern_config *c, cons
 	o->control->adopt_tgid = 0;
 	if (!o->control->symbol_generation)
 		o->control->symbol_generation = o->symbol_generation; /* there is no earlier one */
-	for (i = 0; i < c->pattern_count && i < ONCPU_MAX_PATTERNS; i++) {
+	for (i = 0; i < o->pattern_count && i < ONCPU_MAX_PATTERNS; i++) {
 		memset(&p, 0, sizeof(p));
 		snprintf(p.function, sizeof(p.function), "%s", c->patterns[i].function);
 		snprintf(p.pattern, sizeof(p.pattern), "%s", c->patterns[i].pattern);
@@ -448,7 +451,7 @@ static int default_lags(struct kern_owner *o)
 	struct oncpu_slot slot;
 	struct timespec now;
 	int64_t offset;
-	bool known = !kern_clock_offset(&offset);
+	bool known = !(o->without & KERN_WITHOUT_CLOCK) && !kern_clock_offset(&offset);
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (uint32_t c = 0; c < o->cpus; c++) {
@@ -466,6 +469,50 @@ static int default_lags(struct kern_owner *o)
 			return -errno;
 	}
 	return 0;
+}
+
+/* A scheduler's clock whose TSC is not stable keeps within a tick of ktime, and no nearer: up to 10
+ * ms (HZ 100). Then the kernel takes its time from something else, too. */
+#define CLOCK_UNSURE_NS 10000000u
+
+static bool clock_is_stable(void)
+{
+	static const char *const stable[] = { "tsc", "kvm-clock", "hyperv", "xen", "arch" };
+	FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+	char name[64] = "";
+
+	if (!f)
+		return true; /* sysfs is hidden here: nothing says that it is not */
+	if (!fgets(name, sizeof(name), f))
+		name[0] = 0;
+	fclose(f);
+	for (size_t i = 0; i < ARRAY_LENGTH(stable); i++)
+		if (!strncmp(name, stable[i], strlen(stable[i])))
+			return true;
+	return !name[0];
+}
+
+static void look_without(struct kern_owner *o, const struct kern_config *c,
+			 const struct kern_btf_facts *facts)
+{
+	o->without = c->without;
+	if (!facts->steal_from_rq)
+		o->without |= KERN_WITHOUT_STEAL;
+	if (!facts->direct_reads || c->no_direct_reads)
+		o->without |= KERN_WITHOUT_DIRECT_READS;
+	if (!facts->per_cpu_from_rq)
+		o->without |= KERN_WITHOUT_BOOKS;
+	if (!clock_is_stable())
+		o->without |= KERN_WITHOUT_CLOCK;
+	if (access("/sys/bus/event_source/devices/uprobe/type", R_OK))
+		o->without |= KERN_WITHOUT_UPROBES;
+	if (!o->cgroup_root[0])
+		o->without |= KERN_WITHOUT_CGROUPS;
+}
+
+uint32_t kern_owner_without(const struct kern_owner *o)
+{
+	return o->without;
 }
 
 static int load(struct kern_owner *o, const struct kern_config *c)
@@ -489,11 +536,16 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	if (c->no_transit_cap)
 		o->skel->rodata->transit_cap_ns = UINT32_MAX;
 	o->skel->rodata->hidden_check = c->hidden_check;
-	o->skel->rodata->live_steal = c->live_steal;
 	kern_read_btf(&facts);
+	look_without(o, c, &facts);
+	o->skel->rodata->live_steal = c->live_steal && !(c->without & KERN_WITHOUT_STEAL);
 	o->skel->rodata->steal_from_rq = facts.steal_from_rq;
-	o->skel->rodata->per_cpu_from_rq = facts.per_cpu_from_rq;
-	o->skel->rodata->direct_reads = facts.direct_reads && !c->no_direct_reads;
+	o->skel->rodata->per_cpu_from_rq =
+		o->without & KERN_WITHOUT_BOOKS ? 0 : facts.per_cpu_from_rq;
+	o->skel->rodata->direct_reads = !(o->without & KERN_WITHOUT_DIRECT_READS);
+	if (o->without & KERN_WITHOUT_CLOCK)
+		o->skel->rodata->clock_unsure_ns = CLOCK_UNSURE_NS;
+	o->skel->rodata->may_stop = !(o->without & KERN_WITHOUT_STOP);
 	o->skel->rodata->wakeup_bound = !c->no_wakeup_bound;
 	o->skel->rodata->where_on = c->where;
 	bpf_program__set_autoload(o->skel->progs.on_wakeup, c->where);
@@ -536,11 +588,13 @@ int kern_owner_open(const struct kern_config *config, struct kern_owner **ret_ow
 		return -ENOMEM;
 	o->cgroup_fd = -1;
 	o->patterns = config->patterns;
-	o->pattern_count = config->pattern_count;
+	o->pattern_count = config->without & KERN_WITHOUT_CGROUPS ? 0 : config->pattern_count;
 	snprintf(o->pin_dir, sizeof(o->pin_dir), "%s",
 		 config->pin_dir ? config->pin_dir : "/sys/fs/bpf/oncpu");
 	kern_fail(0, "%s", "");
-	if (config->cgroup_root)
+	if (config->without & KERN_WITHOUT_CGROUPS)
+		o->cgroup_root[0] = 0;
+	else if (config->cgroup_root)
 		snprintf(o->cgroup_root, sizeof(o->cgroup_root), "%s", config->cgroup_root);
 	else
 		kern_cgroup_root(o->cgroup_root,

@@ -30,16 +30,17 @@ law() { # NAME...: of instances that have ended; 2 µs a CPU are the fractions t
 
 # ---- CPU hotplug ----
 offline=/sys/devices/system/cpu/cpu1/online
-enter hot "$B/functions/render" --function hot --count 40 &
+enter hot "$B/functions/render" --function hot --count 12 &
 function=$!
 flips=0
 while kill -0 $function 2>/dev/null; do
+	[ $flips -lt 40 ] || break # its own work costs an emulated CPU more than the function does
 	echo 0 >$offline && echo 1 >$offline && flips=$((flips + 1))
 done
 wait $function
 echo "# CPU 1 went and came $flips times"
 check "a CPU is taken off and back while a function runs on both" test $flips -gt 2
-check "each of its invocations is there once" each_once hot:40
+check "each of its invocations is there once" each_once hot:12
 check "and the law holds" law hot
 
 # ---- CPU quota ----
