@@ -32,14 +32,21 @@ static __noinline u64 booked_on_cpu(struct cgroup *cgrp, struct rq *rq)
 	return sum;
 }
 
-/* What the kernel has charged a thread since it is in this cgroup, which it was the first to enter.
- */
-static __always_inline u64 booked_on_entry(struct cgroup *cgrp, struct task_struct *task)
+/* What the kernel had charged a thread before it came into this cgroup: all, but for what is on the
+ * books of a cgroup that it was the first to enter. A tick may come in between the two. */
+static __always_inline u64 charged_before_entry(struct cgroup *cgrp, struct task_struct *task)
 {
-	u64 id = WALK(cgrp)->kn->id;
+	u64 id = WALK(cgrp)->kn->id, sum = READ_ONCE_OF(task->se.sum_exec_runtime), booked;
 	struct oncpu_cgroup *cg = bpf_map_lookup_elem(&cgroups, &id);
 
-	return cg && cg->fresh ? booked_on_cpu(cgrp, BPF_CORE_READ(task, se.cfs_rq, rq)) : 0;
+	if (!cg || !cg->fresh)
+		return sum;
+	booked = booked_on_cpu(cgrp, BPF_CORE_READ(task, se.cfs_rq, rq));
+	if (READ_ONCE_OF(task->se.sum_exec_runtime) != sum) {
+		sum = READ_ONCE_OF(task->se.sum_exec_runtime);
+		booked = booked_on_cpu(cgrp, BPF_CORE_READ(task, se.cfs_rq, rq));
+	}
+	return sum - booked;
 }
 
 #endif

@@ -147,14 +147,12 @@ static __always_inline void instance_lose_thread(u32 index)
 		instance_end(index);
 }
 
-/* Charges what a thread has run to its instance, on this CPU, but for `not_yours`. Atomic: the
+/* Charges what a thread has run, up to `sum`, to its instance, on this CPU. Atomic: the
  * switch hook of this CPU may come in between where tracepoints do not disable preemption. */
-static __always_inline void charge_outside_switch(struct oncpu_thread *t, struct task_struct *task,
-						  u64 not_yours)
+static __always_inline void charge_outside_switch(struct oncpu_thread *t, u64 sum)
 {
 	struct oncpu_total *total = total_at(bpf_get_smp_processor_id(), t->instance);
 	struct oncpu_instance *in = instance_at(t->instance);
-	u64 sum = task->se.sum_exec_runtime - not_yours;
 
 	if (!total || !in)
 		return;
@@ -163,9 +161,10 @@ static __always_inline void charge_outside_switch(struct oncpu_thread *t, struct
 	t->last_ns = sum;
 }
 
-/* Takes a thread into an instance. `baseline`: what it ran before is not the instance's. */
-static __always_inline struct oncpu_thread *thread_join(struct task_struct *task, u32 index,
-							bool baseline)
+/* Takes a thread into an instance. `baseline`: what it ran before, `before` by the
+ * kernel's count, is not the instance's. */
+static __always_inline struct oncpu_thread *thread_join_from(struct task_struct *task, u32 index,
+							     bool baseline, u64 before)
 {
 	struct oncpu_control *ctl = the_control();
 	struct oncpu_instance *in = instance_at(index);
@@ -201,7 +200,7 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_UNSETTLED);
 	if (open_trap == 7)
 		baseline = false;
-	t->last_ns = baseline ? task->se.sum_exec_runtime : 0;
+	t->last_ns = baseline ? before : 0;
 	t->run_delay = baseline ? task->sched_info.run_delay : 0;
 	t->voluntary = baseline ? task->nvcsw : 0;
 	t->involuntary = baseline ? task->nivcsw : 0;
@@ -213,6 +212,12 @@ static __always_inline struct oncpu_thread *thread_join(struct task_struct *task
 		where_join(t, task);
 	count(COUNT_threads_joined);
 	return t;
+}
+
+static __always_inline struct oncpu_thread *thread_join(struct task_struct *task, u32 index,
+							bool baseline)
+{
+	return thread_join_from(task, index, baseline, task->se.sum_exec_runtime);
 }
 
 static __always_inline void thread_forget(struct oncpu_thread *t, struct task_struct *task)

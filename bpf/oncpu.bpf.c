@@ -199,7 +199,7 @@ int BPF_PROG(on_free, struct task_struct *task)
 	if (!t)
 		return 0;
 	instance = t->instance;
-	charge_outside_switch(t, task, 0);
+	charge_outside_switch(t, task->se.sum_exec_runtime);
 	thread_forget(t, task);
 	count(COUNT_threads_closed_late);
 	instance_lose_thread(instance);
@@ -318,10 +318,9 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 /*
  * A thread enters a cgroup. What the kernel has charged it so far stays where it was; what it
  * charges from here on, the rest of the running slice included, is the new instance's: the same
- * line that the kernel's own books draw. `booked`: of what it has been charged, what is already on
- * the new cgroup's books.
+ * line that the kernel's own books draw. `before`: what it was charged before it came in.
  */
-static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id, u64 booked)
+static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id, u64 before)
 {
 	struct oncpu_thread *t = thread_by_storage(task);
 	struct oncpu_instance *from = t ? instance_at(t->instance) : NULL, *to;
@@ -337,16 +336,16 @@ static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id,
 	count(COUNT_moves);
 	if (t) {
 		old = t->instance;
-		charge_outside_switch(t, task, booked);
+		charge_outside_switch(t, before);
 		thread_forget(t, task);
 		if (from)
 			from->once_flags |= ONCPU_EVF_MOVED;
 		bpf_task_storage_delete(&task_thread, task);
-		if (made && (t = thread_join(task, made - 1, true)))
-			t->last_ns -= booked;
+		if (made)
+			thread_join_from(task, made - 1, true, before);
 		instance_lose_thread(old);
-	} else if ((t = thread_join(task, made - 1, true))) {
-		t->last_ns -= booked;
+	} else {
+		thread_join_from(task, made - 1, true, before);
 	}
 	if (made && (to = instance_at(made - 1)) && to->threads > 1)
 		to->once_flags |= ONCPU_EVF_MOVED;
@@ -361,7 +360,7 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *cgrp, const char *path, struct tas
 
 	if (WALK(cgrp)->root->hierarchy_id)
 		return 0;
-	thread_move(task, id, booked_on_entry(cgrp, task));
+	thread_move(task, id, charged_before_entry(cgrp, task));
 	/* The other threads of the process came along: the agent's iterator moves them, from the
 	 * kernel's own sums, so that nothing but the moment is late. */
 	if (threadgroup && WALK(task)->signal->nr_threads > 1) {
@@ -463,7 +462,7 @@ int adopt(struct bpf_iter__task *ctx)
 	if (t && made == t->instance + 1)
 		return 0;
 	if (t) {
-		thread_move(task, cgroup_id_of(task), 0);
+		thread_move(task, cgroup_id_of(task), task->se.sum_exec_runtime);
 	} else if (made && thread_join(task, made - 1, true) && (in = instance_at(made - 1))) {
 		in->once_flags |= ONCPU_EVF_ADOPTED;
 	}

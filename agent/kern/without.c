@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the kernel side can go without, declared once: its name, and what is lost. Where the host has
- * it not, the kernel side goes without by itself; --without makes it so where it is there, so that
- * every fallback is tested on one machine.
+ * What the kernel side can go without, declared once: its name, and what is lost. Where the host
+ * has it not, the kernel side goes without by itself; --without makes it so where it is there, so
+ * that every fallback is tested on one machine.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,8 @@ static const struct {
 	const char *name, *loss, *cure;
 } features[] = {
 	{ KERN_WITHOUT_STEAL, "steal",
-	  "what a hypervisor takes shows at clock updates only, and bounds do not know of CPUs away",
+	  "what a hypervisor takes shows at clock updates only, and bounds do not know of CPUs "
+	  "away",
 	  "a guest of KVM has it; on bare metal there is nothing to steal" },
 	{ KERN_WITHOUT_DIRECT_READS, "direct-reads", "nothing but some 15 ns a read (Linux 6.1)",
 	  "Linux 6.2 or newer" },
@@ -26,8 +27,10 @@ static const struct {
 	  "a process that enters its cgroup by itself misses up to a tick of CPU on the way in",
 	  "put processes into their cgroup before they run (clone3 with CLONE_INTO_CGROUP)" },
 	{ KERN_WITHOUT_UPROBES, "uprobes",
-	  "marks are seen as hellos only, a process's first and one in 1,024: others are counted by number (marks_lost), and no CPU is lost",
-	  "a kernel with CONFIG_UPROBE_EVENTS, and leave to open perf events (CAP_PERFMON, perf_event_paranoid)" },
+	  "marks are seen as hellos only, a process's first and one in 1,024: others are counted "
+	  "by number (marks_lost), and no CPU is lost",
+	  "a kernel with CONFIG_UPROBE_EVENTS, and leave to open perf events (CAP_PERFMON, "
+	  "perf_event_paranoid)" },
 	{ KERN_WITHOUT_STOP, "stop",
 	  "a binary never seen before goes on while its marks are attached: some are counted as "
 	  "marks_lost",
@@ -38,8 +41,7 @@ static const struct {
 	{ KERN_WITHOUT_CGROUPS, "cgroups", "no cgroup patterns: only processes that mark",
 	  "mount -t cgroup2 none /sys/fs/cgroup" },
 	{ KERN_WITHOUT_ITERATOR, "iterator",
-	  "what ran before the agent is not adopted; what it starts later is seen",
-	  "" },
+	  "what ran before the agent is not adopted; what it starts later is seen", "" },
 };
 enum { FEATURES = sizeof(features) / sizeof(features[0]) };
 

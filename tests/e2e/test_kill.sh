@@ -17,6 +17,12 @@ first=$!
 run two "$B/functions/fetch" --function two --count "$waiting"
 second=$!
 
+# a binary that nobody has seen when the agent dies is another matter: its marks are counted, and flagged
+both_seen() { [ "$(records --last 0 | jq -r .function | sort -u | grep -cxE 'one|two')" = 2 ]; }
+until both_seen; do read -r -t 0.01 -u 9 _; done
+# a binary that nobody has seen when the agent dies is another matter: its marks are counted, and flagged
+both_seen() { [ "$(records --last 0 | jq -r .function | sort -u | grep -cxE 'one|two')" = 2 ]; }
+until both_seen; do read -r -t 0.01 -u 9 _; done
 RANDOM=7
 for ((i = 1; i <= kills; i++)); do
 	read -r -t "0.$((RANDOM % 40 + 10))" -u 9 _ # a random instant, not an event
