@@ -17,9 +17,11 @@
 
 int main(void)
 {
-	struct kern_config config = {
-		.pin_dir = PIN_DIR, .hidden_check = true, .live_steal = true, .where = true
-	};
+	struct kern_config config = { .pin_dir = PIN_DIR,
+				      .hidden_check = true,
+				      .live_steal = true,
+				      .where = true,
+				      .irq = true };
 	struct kern_owner *owner;
 	struct bpf_program *program;
 	bool adopted;
