@@ -7,6 +7,7 @@
 CC      ?= gcc
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+JOBS    ?= $(shell nproc)
 B       := $(if $(SAN),build-$(SAN),build)
 ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 
@@ -133,9 +134,9 @@ check: build-tests
 	$(Q)tests/run.sh $(CHECKS)
 # everything, after installing what it needs
 test: deps test-deps
-	$(Q)$(MAKE) --no-print-directory build-tests
-	$(Q)$(MAKE) --no-print-directory SAN=address all unit
-	$(Q)$(MAKE) --no-print-directory SAN=fuzzer fuzzers
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build-tests
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=address all unit
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=fuzzer fuzzers
 	$(Q)tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) tests/fuzz/test_fuzz.sh tests/vm/run.sh
 
 # the same code on other kernels of Debian's, in virtual machines; UPDATE=1 writes the instruction counts anew
@@ -144,7 +145,7 @@ vmtest: deps test-deps
 	$(Q)tests/vm/run.sh $(KERNELS)
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
 	$(Q)tests/demo.sh
 
 $(B)/floor.bpf.o: tests/bench/floor.bpf.c

@@ -7,7 +7,7 @@ $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS) $(
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer $(LDFLAGS) $< $(FUZZLIBS) $(KERNLIBS) $(LDLIBS) -o $@
 # the privileged half, before a kernel side that is a witness
-$(B)/fuzz/fuzz_attacher: tests/fuzz/fuzz_attacher.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS)
+$(B)/fuzz/fuzz_attacher: tests/fuzz/fuzz_attacher.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS) $(B)/libcore.a $(B)/libbase.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer $(LDFLAGS) $< $(B)/libdaemon.a \
 		$(B)/libcore.a $(B)/libbase.a $(LDLIBS) -o $@
