@@ -25,13 +25,13 @@ endif
 override CFLAGS += -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iagent -I$(B) -MMD -MP $(SANFLAG) \
 	-fstack-protector-strong -fPIE
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAG)
-LDLIBS  := -lbpf -lelf -lz -lsqlite3 -lmicrohttpd -ljansson -linih -lpthread
+LDLIBS  := -lbpf -lelf -lz -lsqlite3 -lmicrohttpd -ljansson -linih -lncursesw -ltinfo -lpthread
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
 
 .DEFAULT_GOAL := all
-.PHONY: build-tests all deps test-deps demo test vmtest check unit bench torture fuzz fuzzers lint sanitize fmt clean help install
+.PHONY: build-tests all deps test-deps demo test vmtest check unit bench torture fuzz fuzzers lint sanitize fmt clean help install uninstall deb
 .DELETE_ON_ERROR:
 
 FOLDERS := base core kern ledger http api slicer daemon cli
@@ -167,9 +167,10 @@ bench: test-deps
 
 # what it is built with, from Debian's packages; asked for only where missing
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
-	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3
+	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3 libncurses-dev
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev python3-jsonschema
+	libasan8 libubsan1 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev \
+	python3-jsonschema systemd strace dpkg-dev python3-pyte
 # of prometheus its program is wanted, not its service
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
@@ -191,6 +192,18 @@ test-deps:
 	$(call install,$(TEST_DEPS))
 	$(Q)tests/lambda/install.sh build/lambda
 	$(Q)tests/browser/install.sh build/browser
+
+# make install DESTDIR= PREFIX=/usr/local: the program, its manual, completion, and a systemd unit
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+VERSION    := $(shell sed -n 's/^\#define ONCPU_VERSION "\(.*\)"/\1/p' agent/daemon/agent.h)
+install: all
+	$(Q)DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' BUILD='$(B)' agent/packaging/install.sh
+uninstall:
+	$(Q)DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' BUILD='$(B)' agent/packaging/install.sh --remove
+# a Debian package of what is built: build/oncpu_VERSION_ARCHITECTURE.deb
+deb: all
+	$(Q)VERSION='$(VERSION)' BUILD='$(B)' agent/packaging/deb.sh
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 fmt:

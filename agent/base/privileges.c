@@ -48,3 +48,13 @@ int privileges_drop(uid_t uid, gid_t gid)
 		return -errno;
 	return verify(uid, gid);
 }
+
+uint64_t privileges_missing(uint64_t wanted)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data))
+		return wanted;
+	return wanted & ~(data[0].effective | (uint64_t)data[1].effective << 32);
+}

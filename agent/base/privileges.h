@@ -3,6 +3,7 @@
 #ifndef ONCPU_BASE_PRIVILEGES_H
 #define ONCPU_BASE_PRIVILEGES_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -10,5 +11,8 @@
  * sure of each. 0, or -errno: then the process must end at once. Call with one thread only.
  */
 int privileges_drop(uid_t uid, gid_t gid);
+
+/* Of a set of capabilities (bits, 1ull << CAP_KILL), those that this process does not have. */
+uint64_t privileges_missing(uint64_t wanted);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/privileges.h"
 #include "daemon/attacher.h"
 #include "daemon/cgroups.h"
 #include "daemon/config.h"
@@ -315,6 +317,35 @@ static int open_tcp(struct held *h)
 	return -EINVAL;
 }
 
+/*
+ * Each of these is used, and some of them too late to say so: without SYS_PTRACE or KILL a process
+ * that waits for its marks would wait for ever. SYS_ADMIN includes BPF and PERFMON.
+ */
+static int check_capabilities(void)
+{
+	static const struct {
+		int bit;
+		const char *name;
+	} needed[] = { { CAP_SYS_ADMIN, "SYS_ADMIN" }, { CAP_SYS_PTRACE, "SYS_PTRACE" },
+		       { CAP_KILL, "KILL" },	       { CAP_DAC_OVERRIDE, "DAC_OVERRIDE" },
+		       { CAP_CHOWN, "CHOWN" },	       { CAP_SETUID, "SETUID" },
+		       { CAP_SETGID, "SETGID" } };
+	char text[128] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (privileges_missing(1ull << needed[i].bit))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, " CAP_%s",
+						 needed[i].name);
+	if (!used)
+		return 0;
+	log_error(
+		"the agent is root without%s (leave it in the bounding set: CapabilityBoundingSet "
+		"of a unit, --cap-add of a container)",
+		text);
+	return -EPERM;
+}
+
 static int prepare(const struct agent_options *options, struct held *h)
 {
 	int err;
@@ -325,6 +356,9 @@ static int prepare(const struct agent_options *options, struct held *h)
 			  "as a system service; it gives its privileges up wherever it can)");
 		return -EPERM;
 	}
+	err = check_capabilities();
+	if (err)
+		return err;
 	h->config = malloc(sizeof(*h->config));
 	if (!h->config)
 		return -ENOMEM;
