@@ -3,6 +3,7 @@
 #ifndef ONCPU_CLI_H
 #define ONCPU_CLI_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -23,6 +24,25 @@ void place_defaults(struct place *place);
  */
 typedef int (*line_fn)(void *user, const char *line, size_t length);
 int client_lines(const char *socket, const char *path, line_fn visit, void *user);
+/* By which a signal's handler ends an answer that is being read, or that will be. */
+struct client_cancel {
+	volatile sig_atomic_t requested, fd; /* fd: the connection + 1, 0 = none */
+};
+void client_cancel(struct client_cancel *cancel); /* async-signal-safe */
+
+/*
+ * The same for those who hold on: -ENODATA: the agent ended before it answered; -ECONNRESET: the
+ * answer broke off; -ETIMEDOUT: nothing came for timeout_s; -ECANCELED.
+ */
+struct client {
+	const char *socket;
+	const char *header;			   /* one more line of the request, or NULL */
+	unsigned timeout_s;			   /* 0 = wait for ever */
+	void (*say)(void *user, const char *text); /* lines for a person; NULL = to stderr */
+	void *say_user;
+	struct client_cancel *cancel; /* or NULL */
+};
+int client_get(const struct client *client, const char *path, line_fn visit, void *user);
 /* Appends NAME=VALUE, percent-encoded, with '?' or '&' before it. */
 void client_query(char *path, size_t size, const char *name, const char *value, size_t length);
 
@@ -56,5 +76,22 @@ void source_ledger_close(struct ledger_reader **reader); /* warns of damage that
 struct policies *pricing_policies(const struct pricing *pricing);
 /* Likewise, but those of a running agent where no file is named. */
 struct policies *source_policies(const struct place *place, const struct pricing *pricing);
+
+/* What each function has done, and what of it runs now (known only while an agent runs). */
+struct function_line {
+	struct ledger_sum sum;
+	bool running_known;
+	uint64_t instances_open, in_invocation;
+	int64_t memory_mb; /* -1 = not known */
+	char last_end[40]; /* RFC 3339; "" = not known */
+};
+typedef int (*function_fn)(void *user, const struct function_line *line);
+int function_line_of(const char *line, size_t length, struct function_line *ret_line);
+int source_functions(const struct place *place, const struct selection *s, function_fn visit,
+		     void *user);
+/* "15m" before now, RFC 3339 in UTC, or ns since the epoch. 0, -EINVAL. */
+int source_since(const char *text, int64_t *ret_ns);
+/* Under one policy; 0 where it is not in there. */
+int64_t source_billed(const struct ledger_sum *sum, const char *policy);
 
 #endif

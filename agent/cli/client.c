@@ -5,12 +5,14 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -55,6 +57,22 @@ static int dial(const char *path)
 	return fd;
 }
 
+/* One line for a person: to whom the caller said, or to stderr. */
+__attribute__((format(printf, 2, 3))) static void say(const struct client *c, const char *format,
+						      ...)
+{
+	char text[1024];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (c->say)
+		c->say(c->say_user, text);
+	else
+		fprintf(stderr, "oncpu: %s\n", text);
+}
+
 /* A line with its end cut off. −EPROTO: longer than allowed. 0 = the end. */
 static ssize_t read_line(FILE *f, char *line)
 {
@@ -73,6 +91,7 @@ static ssize_t read_line(FILE *f, char *line)
 
 struct body {
 	FILE *f;
+	const struct client *client;
 	bool chunked, over;
 	bool sized;		 /* it says how long it is, or its chunks do */
 	bool cut;		 /* it ended before it was whole */
@@ -86,8 +105,7 @@ static void read_trailers(const struct body *b)
 
 	while (fgets(line, sizeof(line), b->f) && line[0] != '\r' && line[0] != '\n')
 		if (!strncasecmp(line, "Oncpu-Warning:", 14))
-			fprintf(stderr, "oncpu: warning:%.*s\n", (int)strcspn(line + 14, "\r\n"),
-				line + 14);
+			say(b->client, "warning:%.*s", (int)strcspn(line + 14, "\r\n"), line + 14);
 }
 
 static int body_byte(struct body *b)
@@ -136,39 +154,32 @@ static int deliver(struct body *b, char *line, line_fn visit, void *user)
 	return error ? error : n && !b->cut ? visit(user, line, n) : 0;
 }
 
-static int print_problem(void *unused, const char *line, size_t length)
+static int print_problem(void *user, const char *line, size_t length)
 {
 	json_t *problem = json_loadb(line, length, 0, NULL);
 	const char *detail = json_string_value(json_object_get(problem, "detail"));
 
-	(void)unused;
-	fprintf(stderr, "oncpu: the agent says: %s\n", detail ? detail : line);
+	say(user, "the agent says: %s", detail ? detail : line);
 	json_decref(problem);
 	return 0;
 }
 
-static int no_answer(const char *path)
+static int no_answer(const struct client *c)
 {
-	fprintf(stderr,
-		"oncpu: what answers at %s is no agent of this version, or it ended "
-		"meanwhile (ask again, or name another with --socket)\n",
-		path);
-	return -EPROTO;
-}
-
-static int broken_off(void)
-{
-	fprintf(stderr, "oncpu: the agent's answer broke off, it is not whole (ask again; the "
-			"agent's log says why)\n");
+	say(c,
+	    "what answers at %s is no agent of this version, or it ended meanwhile (ask again, or "
+	    "name another with --socket)",
+	    c->socket);
 	return -EPROTO;
 }
 
 /* Not by stdio: an agent that ends meanwhile is an error, and not the end of us by SIGPIPE. */
-static int ask(int fd, const char *path)
+static int send_request(const struct client *c, const char *path, int fd)
 {
 	_cleanup_free_ char *request = NULL;
-	int n = asprintf(&request, "GET %s HTTP/1.1\r\nHost: oncpu\r\nConnection: close\r\n\r\n",
-			 path);
+	int n = asprintf(&request,
+			 "GET %s HTTP/1.1\r\nHost: oncpu\r\nConnection: close\r\n%s%s\r\n", path,
+			 c->header ? c->header : "", c->header ? "\r\n" : "");
 
 	if (n < 0) {
 		request = NULL;
@@ -177,40 +188,103 @@ static int ask(int fd, const char *path)
 	return send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
 }
 
-int client_lines(const char *socket_path, const char *path, line_fn visit, void *user)
+/* Up to the empty line behind the headers. 0, -EPROTO, or -ENODATA: it ended before any. */
+static int read_head(struct body *body, char *line, int *ret_status)
+{
+	ssize_t n;
+
+	n = read_line(body->f, line);
+	if (n <= 0)
+		return n ? -EPROTO : -ENODATA;
+	if (sscanf(line, "HTTP/1.%*d %d", ret_status) != 1)
+		return -EPROTO;
+	while ((n = read_line(body->f, line)) > 1 || (n == 1 && line[0])) {
+		if (!strncasecmp(line, "Transfer-Encoding: chunked", 26)) {
+			body->chunked = body->sized = true;
+			body->left = 0;
+		} else if (!strncasecmp(line, "Content-Length:", 15) && !body->chunked) {
+			body->left = strtoull(line + 15, NULL, 10);
+			body->sized = true;
+		} else if (!strncasecmp(line, "Oncpu-Degraded:", 15)) {
+			say(body->client, "the agent is degraded:%s", line + 15);
+		}
+	}
+	return 0;
+}
+
+void client_cancel(struct client_cancel *cancel)
+{
+	int error = errno;
+
+	cancel->requested = 1;
+	if (cancel->fd)
+		shutdown(cancel->fd - 1, SHUT_RDWR);
+	errno = error;
+}
+
+static int converse(const struct client *c, const char *path, FILE *f, line_fn visit, void *user)
 {
 	_cleanup_free_ char *line = malloc(LINE_MAX_BYTES);
+	struct body body = { .left = ~0ull, .client = c, .f = f };
+	int status = 0, error;
+
+	if (!line)
+		return -ENOMEM;
+	error = send_request(c, path, fileno(f));
+	if (error)
+		return error;
+	errno = 0;
+	error = read_head(&body, line, &status);
+	if (error == -ENODATA && errno == EAGAIN)
+		return -ETIMEDOUT;
+	if (error)
+		return error == -EPROTO ? no_answer(c) : error;
+	if (status == 200)
+		error = deliver(&body, line, visit, user);
+	else
+		error = deliver(&body, line, print_problem, (void *)(uintptr_t)c);
+	if (!error && body.cut)
+		return errno == EAGAIN ? -ETIMEDOUT : -ECONNRESET;
+	if (status == 200 && error == -EPROTO)
+		return no_answer(c);
+	return status == 200 ? error : -EPROTO;
+}
+
+int client_get(const struct client *c, const char *path, line_fn visit, void *user)
+{
+	struct timeval patience = { .tv_sec = c->timeout_s };
+	struct client_cancel none = { 0 }, *cancel = c->cancel ? c->cancel : &none;
 	_cleanup_file_ FILE *f = NULL;
-	struct body body = { .left = ~0ull };
-	int fd = dial(socket_path), status = 0, error;
-	ssize_t n;
+	int fd = dial(c->socket), error = -ECANCELED;
+	sig_atomic_t before;
 
 	if (fd < 0)
 		return fd;
 	f = fdopen(fd, "r");
-	if (!line || !f)
+	if (!f) {
+		close(fd);
 		return -ENOMEM;
-	error = ask(fd, path);
-	if (error)
-		return error;
-	if (read_line(f, line) <= 0 || sscanf(line, "HTTP/1.%*d %d", &status) != 1)
-		return no_answer(socket_path);
-	while ((n = read_line(f, line)) > 1 || (n == 1 && line[0])) {
-		if (!strncasecmp(line, "Transfer-Encoding: chunked", 26)) {
-			body.chunked = body.sized = true;
-			body.left = 0;
-		} else if (!strncasecmp(line, "Content-Length:", 15) && !body.chunked) {
-			body.left = strtoull(line + 15, NULL, 10);
-			body.sized = true;
-		} else if (!strncasecmp(line, "Oncpu-Degraded:", 15)) {
-			fprintf(stderr, "oncpu: the agent is degraded:%s\n", line + 15);
-		}
 	}
-	body.f = f;
-	error = deliver(&body, line, status == 200 ? visit : print_problem, user);
-	if (!error && body.cut)
-		return broken_off();
-	if (status == 200 && error == -EPROTO)
-		return no_answer(socket_path);
-	return status == 200 ? error : -EPROTO;
+	if (c->timeout_s)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	before = cancel->fd; /* a visitor may ask something else in the middle of an answer */
+	cancel->fd = fd + 1;
+	if (!cancel->requested) /* from here on the handler sees the connection */
+		error = converse(c, path, f, visit, user);
+	cancel->fd = before;
+	return cancel->requested ? -ECANCELED : error;
+}
+
+int client_lines(const char *socket_path, const char *path, line_fn visit, void *user)
+{
+	struct client c = { .socket = socket_path };
+	int error = client_get(&c, path, visit, user);
+
+	if (error == -ENODATA)
+		return no_answer(&c);
+	if (error != -ECONNRESET)
+		return error;
+	say(&c, "the agent's answer broke off, it is not whole (ask again; the agent's log says "
+		"why)");
+	return -EPROTO;
 }

@@ -133,11 +133,13 @@ void table_print(const struct table *t, FILE *to)
 
 	for (size_t c = 0; c < t->columns; c++) {
 		widths[c] = format_width(t->titles[c]);
+		if (widths[c] < t->least[c])
+			widths[c] = t->least[c];
 		for (size_t r = 0; r < t->rows; r++)
 			if (format_width(t->cells[r][c]) > widths[c])
 				widths[c] = format_width(t->cells[r][c]);
 	}
-	for (size_t c = 0; c < t->columns; c++)
+	for (size_t c = 0; c < t->columns && !t->untitled; c++)
 		put(t->titles[c], widths[c], t->right[c], c + 1 == t->columns, to);
 	for (size_t r = 0; r < t->rows; r++)
 		for (size_t c = 0; c < t->columns; c++)

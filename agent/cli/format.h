@@ -24,7 +24,9 @@ size_t format_width(const char *cell);
 struct table {
 	size_t columns, rows, room;
 	const char *titles[COLUMNS_MAX];
-	bool right[COLUMNS_MAX]; /* numbers */
+	bool right[COLUMNS_MAX];   /* numbers */
+	bool untitled;		   /* the titles stand above already */
+	size_t least[COLUMNS_MAX]; /* widths, for what is printed bit by bit */
 	char (*cells)[COLUMNS_MAX][CELL_MAX];
 };
 /* A new row's cells, or NULL (no memory). */

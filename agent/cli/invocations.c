@@ -9,12 +9,13 @@
 #include "base/parse.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/format.h"
 
 struct listing {
 	struct place place;
 	struct selection select;
-	bool json, last_said, audit;
+	bool json, last_said, audit, follow;
 	struct table table;
 	unsigned long long count;
 };
@@ -48,6 +49,9 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 			l->select.last = last;
 			l->last_said = true;
 			break;
+		case 'F':
+			l->follow = true;
+			break;
 		case 't':
 			l->select.since = optarg;
 			break;
@@ -63,7 +67,7 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 	}
 	if (optind < argc)
 		return command_fail("%s takes no argument (%s)", command->name, argv[optind]), 2;
-	if (!l->json && !l->last_said)
+	if (!l->json && !l->last_said && !l->follow)
 		l->select.last = 20;
 	return 0;
 }
@@ -174,6 +178,39 @@ static int list(struct listing *l, const char *what,
 	return l->count || l->json ? 0 : nothing_found(l, what);
 }
 
+/* ---- --follow ---- */
+
+static int show_now(void *user, const char *line, size_t length)
+{
+	struct listing *l = user;
+	int error;
+
+	error = l->json ? print_line(l, line, length) : invocation_row(l, line, length);
+	if (error)
+		return error;
+	if (!l->json) {
+		table_print(&l->table, stdout);
+		l->table.rows = 0;
+		l->table.untitled = true;
+	}
+	return fflush(stdout) ? -EIO : 0;
+}
+
+static int follow(struct listing *l)
+{
+	static const size_t widths[COLUMNS_MAX] = { 12, 20, 20, 9, 8, 8, 8, 8, 12 };
+	int error;
+
+	memcpy(l->table.least, widths, sizeof(widths));
+	error = follow_invocations(&l->place, &l->select, l->last_said, show_now, l);
+	table_free(&l->table);
+	if (error == -EIO && errno == EPIPE)
+		return 0; /* whoever read it has seen enough */
+	if (error == -EIO)
+		return command_fail("cannot write the output: %s", strerror(errno));
+	return error ? 1 : 0;
+}
+
 static int command_invocations(int argc, char **argv)
 {
 	struct listing l = {
@@ -184,12 +221,15 @@ static int command_invocations(int argc, char **argv)
 	};
 	int misused = parse(&invocations_command, &l, argc, argv);
 
-	if (misused || !l.audit)
-		return misused ? misused
-			       : list(&l, "invocations", source_invocations, invocation_row);
-	if (l.select.id)
-		return command_fail("--audit is of instances: --id does not go with it"), 2;
-	return audit_list(&l.place, &l.select, l.json);
+	if (misused)
+		return misused;
+	if (l.audit && (l.select.id || l.follow))
+		return command_fail("--audit is of instances: --%s does not go with it",
+				    l.follow ? "follow" : "id"),
+		       2;
+	if (l.audit)
+		return audit_list(&l.place, &l.select, l.json);
+	return l.follow ? follow(&l) : list(&l, "invocations", source_invocations, invocation_row);
 }
 
 static int instance_row(void *user, const char *line, size_t length)
@@ -242,6 +282,7 @@ static const struct command_option invocations_options[] = {
 	  "instead: each instance's accounts against the kernel's own cpu.stat, and exit code 1 if "
 	  "they differ" },
 	OPTION_SINCE,
+	{ "follow", 'F', NULL, "print each as it ends, until SIGINT" },
 	OPTION_STATE_DIR,
 	OPTION_SOCKET,
 	OPTIONS_END,

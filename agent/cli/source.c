@@ -35,8 +35,7 @@ static void add_selection(char *path, size_t size, const struct selection *s)
 	}
 }
 
-/* "15m" before now, RFC 3339 in UTC, or ns since the epoch. */
-static int parse_since(const char *text, int64_t *ret_ns)
+int source_since(const char *text, int64_t *ret_ns)
 {
 	struct timespec now;
 	struct tm tm = {};
@@ -66,7 +65,7 @@ static int open_ledger(const struct place *place, const struct selection *s,
 				  .last = s->last };
 	int error;
 
-	if (s->since && parse_since(s->since, &q.since_realtime_ns)) {
+	if (s->since && source_since(s->since, &q.since_realtime_ns)) {
 		command_fail(
 			"--since %s is no time (15m, 2026-01-31T12:00:00Z, or ns since the epoch)",
 			s->since);
@@ -282,4 +281,109 @@ int source_compare(const struct place *place, const struct selection *s,
 		client_query(path, sizeof(path), "policy", pricing->names, strlen(pricing->names));
 	error = from_agent(place, path, s, visit, user);
 	return error == -ECONNREFUSED ? compare_here(place, s, pricing, visit, user) : error;
+}
+
+/* ---- functions ---- */
+
+static int64_t number(const json_t *o, const char *name)
+{
+	return (int64_t)json_integer_value(json_object_get(o, name));
+}
+
+static void read_sum(json_t *o, struct ledger_sum *ret_sum)
+{
+	struct ledger_sum sum = {};
+	const char *name;
+	json_t *policy;
+
+	snprintf(sum.function, sizeof(sum.function), "%s",
+		 json_string_value(json_object_get(o, "function")));
+	sum.count = (uint64_t)number(o, "count");
+	sum.cold_starts = (uint64_t)number(o, "cold_starts");
+	sum.errors = (uint64_t)number(o, "errors");
+	sum.timeouts = (uint64_t)number(o, "timeouts");
+	sum.crashed = (uint64_t)number(o, "crashed");
+	sum.flagged = (uint64_t)number(o, "flagged");
+	sum.wall_ns = number(o, "wall_ns");
+	sum.cpu_ns = number(o, "cpu_ns");
+	sum.init_wall_ns = number(o, "init_wall_ns");
+	sum.init_cpu_ns = number(o, "init_cpu_ns");
+	sum.between_cpu_ns = number(o, "between_cpu_ns");
+	sum.max_error_bound_ns = number(o, "max_error_bound_ns");
+	json_object_foreach(json_object_get(o, "billed"), name, policy)
+	{
+		if (sum.billed_count == RECORD_MAX_BILLED)
+			break;
+		snprintf(sum.billed[sum.billed_count].policy, sizeof(sum.billed[0].policy), "%s",
+			 name);
+		sum.billed[sum.billed_count++].billed_ns = number(policy, "billed_ns");
+	}
+	*ret_sum = sum;
+}
+
+int64_t source_billed(const struct ledger_sum *sum, const char *policy)
+{
+	for (uint32_t i = 0; i < sum->billed_count; i++)
+		if (!strcmp(sum->billed[i].policy, policy))
+			return sum->billed[i].billed_ns;
+	return 0;
+}
+
+int function_line_of(const char *line, size_t length, struct function_line *ret_line)
+{
+	json_t *o = json_loadb(line, length, 0, NULL);
+	const json_t *memory = json_object_get(o, "memory_mb");
+	const char *end = json_string_value(json_object_get(o, "last_end"));
+
+	if (!o || !json_is_string(json_object_get(o, "function"))) {
+		json_decref(o);
+		return -EPROTO;
+	}
+	read_sum(o, &ret_line->sum);
+	ret_line->running_known = json_is_integer(json_object_get(o, "instances_open"));
+	ret_line->instances_open = (uint64_t)number(o, "instances_open");
+	ret_line->in_invocation = (uint64_t)number(o, "in_invocation");
+	ret_line->memory_mb = json_is_integer(memory) ? json_integer_value(memory) : -1;
+	snprintf(ret_line->last_end, sizeof(ret_line->last_end), "%s", end ? end : "");
+	json_decref(o);
+	return 0;
+}
+
+struct functions {
+	function_fn visit;
+	void *user;
+};
+
+static int function_of_line(void *user, const char *line, size_t length)
+{
+	struct functions *f = user;
+	struct function_line function;
+	int error = function_line_of(line, length, &function);
+
+	return error ? error : f->visit(f->user, &function);
+}
+
+static int function_of_sum(void *user, const struct ledger_sum *sum)
+{
+	struct function_line function = { .sum = *sum, .memory_mb = -1 };
+	struct functions *f = user;
+
+	return f->visit(f->user, &function);
+}
+
+int source_functions(const struct place *place, const struct selection *s, function_fn visit,
+		     void *user)
+{
+	struct functions f = { visit, user };
+	struct ledger_reader *reader = NULL;
+	struct ledger_query q;
+	int error = from_agent(place, "/v1/functions", s, function_of_line, &f);
+
+	if (error != -ECONNREFUSED)
+		return error;
+	error = open_ledger(place, s, &reader, &q);
+	if (!error && (error = ledger_read_sums(reader, &q, function_of_sum, &f)))
+		command_fail("%s", ledger_error());
+	close_ledger(&reader);
+	return error;
 }
