@@ -25,7 +25,7 @@ endif
 override CFLAGS += -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iagent -I$(B) -MMD -MP $(SANFLAG) \
 	-fstack-protector-strong -fPIE
 override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAG)
-LDLIBS  := -lbpf -lelf -lz -lsqlite3 -lmicrohttpd -ljansson -linih -lncursesw -ltinfo -lpthread
+LDLIBS  := -lbpf -lelf -lz -lsqlite3 -lmicrohttpd -ljansson -linih -lncursesw -ltinfo -lcrypto -lpthread
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
@@ -167,7 +167,7 @@ bench: test-deps
 
 # what it is built with, from Debian's packages; asked for only where missing
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
-	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3 libncurses-dev
+	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3 libncurses-dev libssl-dev
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
 	libasan8 libubsan1 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev \
 	python3-jsonschema systemd strace dpkg-dev python3-pyte

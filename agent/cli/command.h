@@ -81,7 +81,7 @@ __attribute__((format(printf, 1, 2))) int command_fail(const char *format, ...);
 
 extern const struct command agent_command, unpin_command, run_command, measure_command;
 extern const struct command invocations_command, instances_command, compare_command;
-extern const struct command functions_command, top_command;
+extern const struct command functions_command, top_command, verify_command;
 extern const struct command invoke_command, logs_command, doctor_command, policies_command;
 extern const struct command price_command, export_command, forecast_command;
 

@@ -9,23 +9,12 @@
 #include "daemon/config.h"
 
 const struct command *const commands[] = {
-	&agent_command,
-	&unpin_command,
-	&top_command,
-	&functions_command,
-	&invocations_command,
-	&compare_command,
-	&price_command,
-	&forecast_command,
-	&export_command,
-	&policies_command,
-	&instances_command,
-	&measure_command,
-	&run_command,
-	&invoke_command,
-	&logs_command,
-	&doctor_command,
-	NULL,
+	&agent_command,	    &unpin_command,	  &top_command,
+	&functions_command, &invocations_command, &compare_command,
+	&price_command,	    &forecast_command,	  &export_command,
+	&policies_command,  &instances_command,	  &measure_command,
+	&run_command,	    &invoke_command,	  &logs_command,
+	&verify_command,    &doctor_command,	  NULL,
 };
 
 enum {

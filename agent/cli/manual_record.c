@@ -75,6 +75,11 @@ const struct manual_field manual_invocation_fields[] = {
 	{ "marks_lost", "marks that nobody saw, where there are any" },
 	{ "events_lost", "a gap in the event numbers, where there is one" },
 	{ "flags", "what was irregular: see FLAGS" },
+	{ "integrity",
+	  "where the configuration says integrity = chain: its seal, see oncpu-verify(1)" },
+	{ "integrity.position", "in the host's chain of records, from 1" },
+	{ "integrity.previous", "the predecessor's hash" },
+	{ "integrity.hash", "over it and this record" },
 	{ NULL, NULL },
 };
 
@@ -106,5 +111,9 @@ const struct manual_field manual_instance_fields[] = {
 	{ "audit.difference_ns", "at the last one: our total minus the kernel's" },
 	{ "audit.worst_ns", "the largest one" },
 	{ "flags", "what was irregular: see FLAGS" },
+	{ "integrity", "its seal, as above" },
+	{ "integrity.position", "in the host's chain of records, from 1" },
+	{ "integrity.previous", "the predecessor's hash" },
+	{ "integrity.hash", "over it and this record" },
 	{ NULL, NULL },
 };

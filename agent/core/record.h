@@ -90,6 +90,12 @@ struct record_where {
 	int64_t frozen_ns;     /* the instance was frozen */
 };
 
+/* Its place in the host's chain of records (core/seal.h). position 0: it has none. */
+struct record_seal {
+	uint64_t position;
+	uint8_t previous[32], hash[32];
+};
+
 /* oncpu.invocation/1. Unknown optional numbers are -1 (JSON null). */
 struct invocation_record {
 	uint64_t sequence; /* 1, 2, 3 … per host and boot; record_id = host, boot id, sequence */
@@ -133,6 +139,7 @@ struct invocation_record {
 	struct record_segment segments[RECORD_MAX_SEGMENTS];
 	uint32_t extension_count; /* external extensions, where the holder tells */
 	struct record_extension extensions[RECORD_MAX_EXTENSIONS];
+	struct record_seal seal; /* given by the ledger */
 };
 
 /* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the
@@ -158,6 +165,7 @@ struct instance_record {
 	int64_t audits, audit_mismatches;
 	int64_t audit_difference_ns; /* of the last one: K − kernel, where the intervals part */
 	int64_t audit_worst_ns;	     /* of all of them, by size */
+	struct record_seal seal;     /* given by the ledger */
 };
 
 /* Name ("done_without_start") and one line of prose for a flag; NULL outside the range. */

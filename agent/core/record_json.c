@@ -292,6 +292,20 @@ static void put_audit(struct json_writer *w, const struct instance_record *r)
 	jw_object_close(w);
 }
 
+static void put_seal(struct json_writer *w, const struct record_seal *seal)
+{
+	if (!seal->position)
+		return;
+	jw_key(w, "integrity");
+	jw_object_open(w);
+	jw_key_uint64(w, "position", seal->position);
+	jw_key(w, "previous");
+	jw_hex(w, seal->previous, sizeof(seal->previous));
+	jw_key(w, "hash");
+	jw_hex(w, seal->hash, sizeof(seal->hash));
+	jw_object_close(w);
+}
+
 static void put_lost(struct json_writer *w, int64_t marks, int64_t events)
 {
 	if (marks)
@@ -320,6 +334,7 @@ int invocation_record_json(const struct invocation_record *record, char *buffer,
 	put_billed(&w, record);
 	put_lost(&w, record->marks_lost, record->events_lost);
 	put_flags(&w, record->flags);
+	put_seal(&w, &record->seal);
 	jw_object_close(&w);
 	return jw_end(&w);
 }
@@ -349,6 +364,7 @@ int instance_record_json(const struct instance_record *record, char *buffer, siz
 	put_audit(&w, record);
 	put_lost(&w, record->marks_lost, record->events_lost);
 	put_flags(&w, record->flags);
+	put_seal(&w, &record->seal);
 	jw_object_close(&w);
 	return jw_end(&w);
 }

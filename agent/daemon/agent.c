@@ -19,6 +19,7 @@
 
 #include "api/access.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/privileges.h"
@@ -42,6 +43,7 @@ struct held {
 	struct agent_config *config;
 	struct policies *policies;
 	struct identity identity;
+	struct digest_key seal_key; /* length 0 = none */
 	int lock, listen, tcp, channel[2];
 	bool loopback; /* of tcp */
 	char token[ACCESS_TOKEN_LEN];
@@ -346,6 +348,24 @@ static int check_capabilities(void)
 	return -EPERM;
 }
 
+/* While we are root: the half that writes the ledger cannot read the file. */
+static int read_integrity_key(struct held *h)
+{
+	char error[DIGEST_ERROR_LEN];
+	int err;
+
+	if (!h->config->integrity_key[0])
+		return 0;
+	if (!h->config->seal) {
+		log_error("integrity_key is of no use without integrity = chain (add it)");
+		return -EINVAL;
+	}
+	err = digest_key_read(h->config->integrity_key, &h->seal_key, error);
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
 static int prepare(const struct agent_options *options, struct held *h)
 {
 	int err;
@@ -365,6 +385,8 @@ static int prepare(const struct agent_options *options, struct held *h)
 	err = load_config(options, h->config);
 	if (!err)
 		err = load_policies(h);
+	if (!err)
+		err = read_integrity_key(h);
 	if (!err)
 		err = check_cgroups(h->config);
 	if (!err)
@@ -404,6 +426,7 @@ static int run_worker(const struct agent_options *options, struct held *h, pid_t
 					 .tcp_fd = take_fd(&h->tcp),
 					 .loopback = h->loopback,
 					 .token = h->token,
+					 .seal_key = &h->seal_key,
 					 .uid = h->identity.uid,
 					 .gid = h->identity.gid,
 					 .socket_group = h->config->socket_group[0]

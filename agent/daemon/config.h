@@ -12,6 +12,8 @@
  *	user = oncpu                      ; whom the parsing and serving half runs as
  *	retention_age = 30d               ; 0 = for ever
  *	retention_bytes = 20GiB           ; 0 = no limit
+ *	integrity = chain                 ; seal each record: core/seal.h
+ *	integrity_key = /etc/oncpu/key    ; and with a key
  *	audit = 10s                       ; compare with the kernel's own books; 0 = never
  *	where = on                        ; watch where wall time goes; off
  *	irq = on                          ; measure what interrupts take out of on-CPU time; off
@@ -32,6 +34,7 @@
 #define ONCPU_DAEMON_CONFIG_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -90,6 +93,8 @@ struct agent_config {
 	enum log_level log_level;
 	uint32_t max_instances, max_threads, ring_bytes;
 	uint64_t retention_seconds, retention_bytes;
+	bool seal;			     /* records, in a chain */
+	char integrity_key[CONFIG_PATH_LEN]; /* "" = none */
 	uint64_t reorder_ms;
 	char without[128]; /* kern_parse_without's list */
 	bool where;	   /* watch where wall time goes */

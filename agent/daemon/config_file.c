@@ -239,6 +239,15 @@ static int set_boundary(struct reading *r, const struct key *key, const char *va
 	return refuse(r, "boundary = %s is unknown (start, invoke, response or done)", value);
 }
 
+static int set_integrity(struct reading *r, const struct key *key, const char *value)
+{
+	(void)key;
+	if (strcmp(value, "chain") != 0 && strcmp(value, "none") != 0)
+		return refuse(r, "integrity = %s is unknown (none or chain)", value);
+	r->config->seal = value[0] == 'c';
+	return 0;
+}
+
 #define AT(s, m) .offset = offsetof(struct s, m), .size = sizeof(((struct s *)0)->m)
 
 static const struct key agent_keys[] = {
@@ -296,6 +305,14 @@ static const struct key agent_keys[] = {
 	{ "without", set_text, AT(agent_config, without), .value = "LIST",
 	  .help = "go without these as if the host had them not, by comma: those of oncpu doctor's "
 		  "\"without\" lines (none)" },
+	{ .name = "integrity",
+	  .set = set_integrity,
+	  .value = "none|chain",
+	  .help = "chain: seal each record with a hash over it and the one before, for oncpu "
+		  "verify (none)" },
+	{ "integrity_key", set_path, AT(agent_config, integrity_key), .value = "FILE",
+	  .help = "with integrity = chain: a secret of 16 to 256 bytes that the seals are made "
+		  "with (none)" },
 	{ .name = NULL },
 };
 

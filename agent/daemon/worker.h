@@ -18,8 +18,9 @@ struct worker_options {
 	int listen_fd; /* of the API */
 	int tcp_fd;    /* likewise, -1 = none; reached from this host only? */
 	bool loopback;
-	const char *token; /* that TCP clients must show, "" = none */
-	uid_t uid;	   /* whom to become */
+	const struct digest_key *seal_key; /* of the ledger's chain; length 0 = none; borrowed */
+	const char *token;		   /* that TCP clients must show, "" = none */
+	uid_t uid;			   /* whom to become */
 	gid_t gid;
 	gid_t socket_group; /* as configured; -1 = it is not */
 	pid_t agent_pid;    /* the attacher's */

@@ -53,7 +53,7 @@ int database_exec(sqlite3 *db, const char *sql);
 void database_seal(sqlite3 **db);
 
 /* ---- schema.c ---- */
-#define LEDGER_SCHEMA_VERSION 3
+#define LEDGER_SCHEMA_VERSION 4
 struct schema_step {
 	const char *sql; /* takes version i to i + 1 */
 };
@@ -65,6 +65,7 @@ int schema_migrate(sqlite3 *db, const struct schema_step *steps, int count);
 struct row_keys {
 	int64_t record, function, instance, version;
 	int64_t billed[RECORD_MAX_BILLED]; /* policy keys */
+	const uint8_t *seal;		   /* SEAL_BYTES of core/seal.h, or NULL */
 };
 struct row_policies { /* the table policies of one segment */
 	struct row_policy {
@@ -195,6 +196,7 @@ enum statement {
 	ST_BILLS,
 	ST_RULE_SET_ADD,
 	ST_RULE_SET_FIND,
+	ST_CHAIN,
 	ST_COUNT
 };
 
@@ -227,6 +229,7 @@ struct ledger {
 	struct names *names;
 	struct rollup *rollup;
 	struct bills *bills; /* bills.h */
+	struct chain *chain; /* chain.h */
 };
 
 /* Closes the segment being written, if any, and begins that of `hour`. After a failure

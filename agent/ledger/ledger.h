@@ -19,13 +19,37 @@
 #include "core/record.h"
 
 struct ledger; /* writer */
+struct digest_key;
 
 struct ledger_config {
 	const char *directory;
-	uint64_t retain_seconds;	 /* 0 = for ever */
-	uint64_t retain_bytes;		 /* 0 = no limit */
-	const struct policies *policies; /* whose rules are rolled up; borrowed, NULL = presets */
+	uint64_t retain_seconds;	   /* 0 = for ever */
+	uint64_t retain_bytes;		   /* 0 = no limit */
+	const struct policies *policies;   /* whose rules are rolled up; borrowed, NULL = presets */
+	bool seal;			   /* each record, in a chain: core/seal.h */
+	const struct digest_key *seal_key; /* or NULL; used while opening only */
 };
+
+/*
+ * Holds the ledger's records against their seals (core/seal.h), segment by segment in the order of
+ * the chain. The first thing wrong ends it and is told in `bad`.
+ */
+struct ledger_verified {
+	uint64_t records, unsealed, segments, set_aside;
+	uint64_t first_position, last_position; /* of those that are there; 0 = none */
+	uint64_t anchor_position; /* the record before the first: gone by retention, or 0 */
+	uint8_t last_hash[32];
+	char method[32];
+	char bad[512]; /* "" = all is as it was stored */
+};
+/* Is this position's hash among what is checked? `through` may be NULL. */
+struct ledger_through {
+	uint64_t position;
+	uint8_t hash[32];
+	bool found;
+};
+int ledger_verify(const char *directory, const struct digest_key *key,
+		  struct ledger_through *through, struct ledger_verified *ret_verified);
 
 /* Message of the last error with cause and cure, for one log line; never NULL. Thread-local. */
 const char *ledger_error(void);

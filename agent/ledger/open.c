@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "ledger/bills.h"
+#include "ledger/chain.h"
 #include "ledger/internal.h"
 
 static const char *const statement_sql[ST_COUNT] = {
@@ -35,6 +36,7 @@ static const char *const statement_sql[ST_COUNT] = {
 	[ST_ROLLUP_BILLED] = ROLLUP_BILLED_SQL,
 	[ST_RULE_SET_ADD] = BILLS_ADD_SET_SQL,
 	[ST_RULE_SET_FIND] = BILLS_FIND_SET_SQL,
+	[ST_CHAIN] = CHAIN_SQL,
 };
 
 static int statement_text(enum statement which, char *buffer, size_t size)
@@ -134,6 +136,8 @@ static int read_older(struct ledger *l, const struct segment_file *file, bool *r
 		r = database_open_read(path, &db);
 	if (r == 0 && db)
 		r = restore_read_meta(db, &meta, &stored, &floor, ret_complete);
+	if (r == 0 && *ret_complete)
+		r = chain_load(l->chain, db);
 	sqlite3_close(db);
 	if (r < 0 || !*ret_complete)
 		return r;
@@ -196,6 +200,8 @@ static int open_newest(struct ledger *l, const struct segment_file *file)
 	r = adopt(l, db, &file->name, path);
 	if (r == 0)
 		r = restore_read_meta(db, &meta, &l->stored, &l->floor, &l->complete);
+	if (r == 0 && l->complete)
+		r = chain_load(l->chain, db);
 	if (r < 0)
 		drop(l);
 	return r;
@@ -236,6 +242,8 @@ int ledger_open(const struct ledger_config *config, struct ledger **ret_ledger, 
 	    bills_new(config->policies ? config->policies : policies_embedded(), &l->bills) < 0)
 		r = ledger_fail(-ENOMEM, "ledger: out of memory");
 	else
+		r = chain_new(config->seal, config->seal_key, &l->chain);
+	if (r == 0)
 		r = take_lock(l->directory, &l->lock_fd);
 	if (r == 0)
 		r = segment_list(l->directory, false, &files, &count);
@@ -265,6 +273,7 @@ void ledger_close(struct ledger **ledger)
 	names_free(&l->names);
 	rollup_free(&l->rollup);
 	bills_free(&l->bills);
+	chain_free(&l->chain);
 	free(l->directory);
 	cleanup_fd(&l->lock_fd);
 	free(l);

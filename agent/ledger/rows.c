@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/seal.h"
 #include "ledger/internal.h"
 
 /* A segment of an older schema than `since` has no such column, and `missing` is its value. */
@@ -118,11 +119,13 @@ static size_t append_names(char *buffer, size_t size, const struct column *colum
 static int insert_sql(char *buffer, size_t size, const char *table, const char *fixed,
 		      const struct column *columns, size_t count, int parameters)
 {
-	char names[1280], marks[384] = "?1";
+	char names[1280 + 8], marks[384] = "?1";
 	size_t used = strlen(marks);
 	int n;
 
-	append_names(names, sizeof(names), columns, count, "", LEDGER_SCHEMA_VERSION);
+	append_names(names, sizeof(names) - 8, columns, count, "", LEDGER_SCHEMA_VERSION);
+	strcat(names, ",seal");
+	parameters++;
 	for (int i = 2; i <= parameters; i++)
 		used += (size_t)snprintf(marks + used, sizeof(marks) - used, ",?%d", i);
 	n = snprintf(buffer, size, "INSERT OR IGNORE INTO %s(%s%s) VALUES(%s)", table, fixed, names,
@@ -160,8 +163,8 @@ int rows_select_invocation_sql(int version, char *buffer, size_t size)
 	n = snprintf(buffer, size,
 		     "SELECT " HEAD_NAMES ",(SELECT text FROM texts WHERE text_key=r.version),"
 		     "id,continues,segments,extensions,status,cold_start," BILLED_NAMES
-		     "%s FROM invocations AS r",
-		     names);
+		     "%s,%s FROM invocations AS r",
+		     names, version < 4 ? "NULL" : "r.seal");
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
 }
 
@@ -172,7 +175,8 @@ int rows_select_instance_sql(int version, char *buffer, size_t size)
 
 	append_names(names, sizeof(names), instance_columns, COUNT(instance_columns), "r.",
 		     version);
-	n = snprintf(buffer, size, "SELECT " HEAD_NAMES "%s FROM instances AS r", names);
+	n = snprintf(buffer, size, "SELECT " HEAD_NAMES "%s,%s FROM instances AS r", names,
+		     version < 4 ? "NULL" : "r.seal");
 	return n > 0 && (size_t)n < size ? 0 : -ENOSPC;
 }
 
@@ -232,6 +236,14 @@ static int bind_extensions(sqlite3_stmt *st, int at, const struct invocation_rec
 				 SQLITE_STATIC);
 }
 
+static void bind_seal(sqlite3_stmt *st, int at, const struct row_keys *keys)
+{
+	if (keys->seal)
+		sqlite3_bind_blob(st, at, keys->seal, SEAL_BYTES, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(st, at);
+}
+
 int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 			 const struct invocation_record *record)
 {
@@ -254,6 +266,7 @@ int rows_bind_invocation(sqlite3_stmt *st, const struct row_keys *keys,
 			sqlite3_bind_null(st, 12 + 2 * (int)i);
 		}
 	}
+	bind_seal(st, INVOCATION_FIXED_COUNT + (int)COUNT(invocation_columns) + 1, keys);
 	return bind_integers(st, INVOCATION_FIXED_COUNT + 1, record, invocation_columns,
 			     COUNT(invocation_columns));
 }
@@ -264,6 +277,7 @@ int rows_bind_instance(sqlite3_stmt *st, const struct row_keys *keys,
 	sqlite3_bind_int64(st, 1, keys->record);
 	sqlite3_bind_int64(st, 2, keys->function);
 	sqlite3_bind_int64(st, 3, keys->instance);
+	bind_seal(st, INSTANCE_FIXED_COUNT + (int)COUNT(instance_columns) + 1, keys);
 	return bind_integers(st, INSTANCE_FIXED_COUNT + 1, record, instance_columns,
 			     COUNT(instance_columns));
 }
@@ -316,6 +330,14 @@ static void read_extensions(sqlite3_stmt *st, int at, struct invocation_record *
 	record->extension_count = (uint32_t)count;
 }
 
+static void read_seal(sqlite3_stmt *st, int at, struct record_seal *seal)
+{
+	const void *bytes = sqlite3_column_blob(st, at);
+
+	if (bytes && sqlite3_column_bytes(st, at) == SEAL_BYTES)
+		seal_unpack(bytes, seal);
+}
+
 static uint64_t read_sequence(sqlite3_stmt *st)
 {
 	return (uint64_t)sqlite3_column_int64(st, 0) & ((1ull << SEQUENCE_BITS) - 1);
@@ -363,6 +385,7 @@ void rows_read_invocation(sqlite3_stmt *st, const struct row_policies *policies,
 	read_billed(st, at, policies, r);
 	at += 2 * RECORD_MAX_BILLED;
 	read_integers(st, at, r, invocation_columns, COUNT(invocation_columns));
+	read_seal(st, at + (int)COUNT(invocation_columns), &r->seal);
 }
 
 void rows_read_instance(sqlite3_stmt *st, struct instance_record *ret_record)
@@ -376,6 +399,7 @@ void rows_read_instance(sqlite3_stmt *st, struct instance_record *ret_record)
 	read_text(st, 3, r->function, sizeof(r->function));
 	read_text(st, 4, r->instance, sizeof(r->instance));
 	read_integers(st, HEAD_COLUMNS, r, instance_columns, COUNT(instance_columns));
+	read_seal(st, HEAD_COLUMNS + (int)COUNT(instance_columns), &r->seal);
 }
 
 int rows_load_policies(sqlite3 *db, struct row_policies *ret_policies)

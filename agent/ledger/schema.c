@@ -25,7 +25,10 @@
  *observed (in classes, MB) and vCPUs (thousandths), -1 = unknown: counts and sums of the rows in
  *invocations (enum bill_time of agent/core/billing.h), and of what each rule bills for them; what
  *ended instances add, in rows of -1, -1, -1
- * state		open instances, one blob each (agent/core's own format)
+ * chain		since version 4, one row where records are sealed (agent/core/seal.h): how,
+ *and the last seal before this segment's first (anchor) and its last one. seal of a record:
+ *position, 8 bytes big-endian; previous hash; hash; NULL = none state		open instances, one
+ *blob each (agent/core's own format)
  * meta			one row; what the last transaction left. A segment without it never had its
  *			first, full transaction: the segment before it is the one to restore from.
  *			floor_*: records of that boot up to these sequences are in older segments;
@@ -145,6 +148,11 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 	  "between_cpu_ns INTEGER NOT NULL,freeze_wall_ns INTEGER NOT NULL,"
 	  "last_wall_ns INTEGER NOT NULL," RULES8_0 "," RULES8_1 "," RULES8_2 ","
 	  "PRIMARY KEY(minute,function,rule_set,memory_mb,used_mb,vcpu_milli)) WITHOUT ROWID;" },
+	{ "ALTER TABLE invocations ADD COLUMN seal BLOB;"
+	  "ALTER TABLE instances ADD COLUMN seal BLOB;"
+	  "CREATE TABLE chain(one INTEGER PRIMARY KEY CHECK(one=1),method TEXT NOT NULL,"
+	  "anchor_position INTEGER NOT NULL,anchor_hash BLOB NOT NULL,"
+	  "position INTEGER NOT NULL,hash BLOB NOT NULL);" },
 };
 
 int schema_version(sqlite3 *db, int *ret_version)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ledger/bills.h"
+#include "ledger/chain.h"
 #include "ledger/internal.h"
 
 /* Remembers the first error of the transaction, which can then only be rolled back. */
@@ -155,6 +156,14 @@ static int flush_bills(struct ledger *l)
 	return rc ? fail_transaction(l, rc, "cannot write the bills in") : 0;
 }
 
+/* A record that cannot be sealed is not stored without its seal: the transaction fails. */
+static int seal_failed(struct ledger *l, int r)
+{
+	if (r < 0 && !l->failed)
+		l->failed = r;
+	return r;
+}
+
 int ledger_put_invocation(struct ledger *l, const struct invocation_record *record)
 {
 	struct row_keys keys = { 0 };
@@ -167,6 +176,9 @@ int ledger_put_invocation(struct ledger *l, const struct invocation_record *reco
 		return ledger_fail(-EINVAL, "ledger: a record's lengths are out of range");
 	if (is_stored_before(l, record->boot_id, record->sequence, l->floor.invocation))
 		return 0;
+	r = seal_failed(l, chain_seal_invocation(l->chain, record, &keys.seal));
+	if (r < 0)
+		return r;
 	rc = invocation_keys(l, record, &keys);
 	if (rc == SQLITE_OK)
 		rc = rows_bind_invocation(l->statements[ST_INVOCATION], &keys, record);
@@ -175,6 +187,7 @@ int ledger_put_invocation(struct ledger *l, const struct invocation_record *reco
 	r = run(l, ST_INVOCATION, "cannot write an invocation in");
 	if (r < 0 || sqlite3_changes(l->db) == 0)
 		return r;
+	chain_take(l->chain);
 	note_sequence(l, record->boot_id, record->sequence, false);
 	r = add_to_rollup(l, &keys, record);
 	if (r < 0 || bills_add(l->bills, keys.function, record))
@@ -195,6 +208,9 @@ int ledger_put_instance(struct ledger *l, const struct instance_record *record)
 		return r;
 	if (is_stored_before(l, record->boot_id, record->sequence, l->floor.instance))
 		return 0;
+	r = seal_failed(l, chain_seal_instance(l->chain, record, &keys.seal));
+	if (r < 0)
+		return r;
 	rc = common_keys(l, &st, record->host, record->boot_id, record->function, record->instance,
 			 record->sequence, &keys);
 	if (rc == SQLITE_OK)
@@ -205,7 +221,10 @@ int ledger_put_instance(struct ledger *l, const struct instance_record *record)
 	if (r < 0)
 		return r;
 	note_sequence(l, record->boot_id, record->sequence, true);
-	if (sqlite3_changes(l->db) == 0 || bills_add_close(l->bills, keys.function, record))
+	if (sqlite3_changes(l->db) == 0)
+		return 0;
+	chain_take(l->chain);
+	if (bills_add_close(l->bills, keys.function, record))
 		return 0;
 	r = flush_bills(l);
 	if (r == 0)
@@ -241,6 +260,13 @@ static int put_meta(struct ledger *l, const struct ledger_meta *meta)
 	sqlite3_bind_int64(st, 7, (int64_t)l->floor.invocation);
 	sqlite3_bind_int64(st, 8, (int64_t)l->floor.instance);
 	return run(l, ST_META, "cannot write meta in");
+}
+
+static int put_chain(struct ledger *l)
+{
+	if (!chain_bind(l->chain, l->statements[ST_CHAIN]))
+		return 0;
+	return run(l, ST_CHAIN, "cannot write the chain in");
 }
 
 /* Before the commit, so that no record is ever stored beyond what the mark says. */
@@ -284,6 +310,8 @@ int ledger_commit(struct ledger *l, const struct ledger_meta *meta)
 	if (r == 0)
 		r = put_meta(l, meta);
 	if (r == 0)
+		r = put_chain(l);
+	if (r == 0)
 		r = move_mark(l, meta);
 	if (r == 0) {
 		rc = sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL);
@@ -297,6 +325,7 @@ int ledger_commit(struct ledger *l, const struct ledger_meta *meta)
 		return r;
 	}
 	l->in_transaction = false;
+	chain_commit(l->chain);
 	l->complete = true;
 	l->stored = l->pending;
 	return 0;
@@ -312,5 +341,6 @@ void ledger_rollback(struct ledger *l)
 	names_clear(l->names);
 	rollup_clear(l->rollup);
 	bills_clear(l->bills);
+	chain_rollback(l->chain);
 	l->in_transaction = false;
 }

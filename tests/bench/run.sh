@@ -12,6 +12,8 @@ kernel=$(uname -sr) cpus=$(nproc) date=$(date -u +%F)
 echo "$kernel, $cpus CPUs, $date"
 build/bench/cost --rounds "${ROUNDS:-9}" --peer-rounds "${PEER_ROUNDS:-3}" --seconds "${SECONDS_OF_COST:-150}" --json "$rows"
 echo
+build/bench/seal_cost --json "$rows"
+echo
 /usr/bin/python3 tests/bench/agent.py "$rows"
 /usr/bin/python3 tests/bench/api.py "$rows"
 /usr/bin/python3 tests/bench/page.py "$rows"

@@ -56,6 +56,7 @@ static void test_record_fields(void **state)
 
 	(void)state;
 	r.status = -1;
+	r.seal.position = instance.seal.position = 1;
 	r.id_len = r.continues_len = r.extensions[0].name_len = 1; /* a NUL: no text */
 	r.marks_lost = r.events_lost = 1;
 	r.segment_count = r.extension_count = r.billed_count = 1;
