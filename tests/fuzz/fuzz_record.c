@@ -43,6 +43,7 @@ static void invocation(struct input *in)
 	json_t *o;
 
 	take(in, &r, sizeof(r));
+	r.seal.position &= INT64_MAX; /* counted up from 1 */
 	END_TEXT(r.host);
 	END_TEXT(r.boot_id);
 	END_TEXT(r.function);
@@ -71,6 +72,7 @@ static void instance(struct input *in)
 	json_t *o;
 
 	take(in, &r, sizeof(r));
+	r.seal.position &= INT64_MAX; /* counted up from 1 */
 	END_TEXT(r.host);
 	END_TEXT(r.boot_id);
 	END_TEXT(r.function);

@@ -6,8 +6,8 @@ fuzzers: $(FUZZERS)
 $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS) $(KERNLIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer $(LDFLAGS) $< $(FUZZLIBS) $(KERNLIBS) $(LDLIBS) -o $@
-# the privileged half, before a kernel side that is a witness
-$(B)/fuzz/fuzz_attacher: tests/fuzz/fuzz_attacher.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS) $(B)/libcore.a $(B)/libbase.a
+# the privileged half, before a kernel side that is a witness: what the fuzzer defines itself comes first
+$(B)/fuzz/fuzz_attacher: tests/fuzz/fuzz_attacher.c tests/fuzz/fuzz.h tests/fuzz/rules.mk $(FUZZLIBS) $(KERNLIBS)
 	$(Q)mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer $(LDFLAGS) $< $(B)/libdaemon.a \
-		$(B)/libcore.a $(B)/libbase.a $(LDLIBS) -o $@
+	$(call say,CC,$@)$(CC) $(CFLAGS) -I. -fsanitize=fuzzer $(LDFLAGS) -Wl,--allow-multiple-definition $< \
+		$(B)/libdaemon.a $(KERNLIBS) $(LDLIBS) -o $@
