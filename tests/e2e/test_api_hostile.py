@@ -104,12 +104,12 @@ def slow_loris():
                 sockets.append(s)
         return sockets
     before = agent.rss_kib()
-    loris = held("tcp", 250)
-    check("250 that never end a request keep nobody from the unix socket", served())
+    loris = held("tcp", 200)
+    check("200 that never end a request keep nobody from the unix socket", served())
     check("nor from TCP", status(send(GOOD, "tcp")) == 200)
     grown = agent.rss_kib() - before
-    check("and cost what is bounded (250 × 32 KiB)", grown < 250 * 32 + 4096 or SANITIZED, f"{grown} KiB")
-    more = held("tcp", 50)
+    check("and cost what is bounded (200 × 32 KiB)", grown < 200 * 32 + 4096 or SANITIZED, f"{grown} KiB")
+    more = held("tcp", 100)
     check("beyond the limit only TCP is full", served())
     for s in loris + more:
         s.close()
