@@ -117,15 +117,17 @@ static __always_inline u64 bound_elsewhere(struct rq *rq, const struct cpu_clock
 		 * update; the search for work that follows takes long and updates the clock. */
 		return read_error_ns + slice_ns(now, d + (s64)(c->clock - c->clock_task),
 						READ_KERNEL(on_cpu, se.exec_start));
-	if (running)
+	if (running && !stale)
 		return read_error_ns + switch_bound(now, d, c->clock, transit_cap_ns);
+	if (stale) /* a switch that takes as long as the clock is old, or a hidden one */
+		return read_error_ns + wakeup_bound_ns(now, d, c->clock);
 	queued = READ_KERNEL(rq, nr_running);
-	if (!queued && !stale)
+	if (!queued)
 		return 0;
 	if (curr == (u64)READ_KERNEL(rq, idle) || c->away)
 		return wakeup_bound_ns(now, d, c->clock);
 	/* one alone: it runs, unless it has just left the queue and another was pulled in */
-	if (queued == 1 && !stale && READ_KERNEL(on_cpu, on_rq) == 1)
+	if (queued == 1 && READ_KERNEL(on_cpu, on_rq) == 1)
 		return 0;
 	return switch_bound(now, d, c->clock, transit_cap_ns);
 }

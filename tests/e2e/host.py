@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 B = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build"))
 counted = failed = 0
@@ -128,7 +129,13 @@ class Agent:
         return self.read("invocations", "--json", "--function", function, "--last", "0")
 
     def closed(self, function):
-        return [i for i in self.read("instances", "--json") if i["function"] == function]
+        """Of instances whose processes have ended: the last switch comes a moment after they are waited for."""
+        end = time.monotonic() + 10
+        while True:
+            closed = [i for i in self.read("instances", "--json") if i["function"] == function]
+            if closed or time.monotonic() > end:
+                return closed
+            time.sleep(0.02)
 
     def health(self):
         s = socket.socket(socket.AF_UNIX)
