@@ -38,7 +38,9 @@ fi
 tail -n 1 /tmp/oncpu-exactness.out | sed 's/^/# /'
 
 # Trap 13: a switch after a wake-up charges up to the wake-up. Left open, what runs in between is counted.
-if open_trap EXACTNESS_NO_SKIP_CHECK 5; then
+if [ -n "${EXACTNESS_EMULATED:-}" ]; then
+	echo "ok 3 - trap 13 left open # SKIP a window of some µs is too seldom met by the few invocations of an emulated CPU"
+elif open_trap EXACTNESS_NO_SKIP_CHECK 5; then
 	echo "ok 3 - trap 13 left open: what runs between a wake-up and its switch is counted, and some lie outside"
 else
 	echo "not ok 3 - trap 13 left open: what runs between a wake-up and its switch is counted, and some lie outside"
