@@ -20,9 +20,6 @@ second=$!
 # a binary that nobody has seen when the agent dies is another matter: its marks are counted, and flagged
 both_seen() { [ "$(records --last 0 | jq -r .function | sort -u | grep -cxE 'one|two')" = 2 ]; }
 until both_seen; do read -r -t 0.01 -u 9 _; done
-# a binary that nobody has seen when the agent dies is another matter: its marks are counted, and flagged
-both_seen() { [ "$(records --last 0 | jq -r .function | sort -u | grep -cxE 'one|two')" = 2 ]; }
-until both_seen; do read -r -t 0.01 -u 9 _; done
 RANDOM=7
 for ((i = 1; i <= kills; i++)); do
 	read -r -t "0.$((RANDOM % 40 + 10))" -u 9 _ # a random instant, not an event
@@ -41,10 +38,15 @@ records --last 100000 >"$work/records"
 oncpu instances --json >"$work/instances"
 once() { # NAME COUNT: each id from 1 to COUNT exactly once
 	/usr/bin/python3 - "$work/records" "$1" "$2" <<'PYTHON'
-import collections, json, sys
-ids = collections.Counter(json.loads(l)["id"] for l in open(sys.argv[1]) if json.loads(l)["function"] == sys.argv[2])
+import collections, json, os, sys
+records = [r for r in map(json.loads, open(sys.argv[1])) if r["function"] == sys.argv[2]]
+ids = collections.Counter(r["id"] for r in records)
 want = {f"{sys.argv[2]}-{i}" for i in range(1, int(sys.argv[3]) + 1)}
 lost, twice, strange = want - set(ids), [i for i in ids if ids[i] > 1], set(ids) - want
+if lost and os.environ.get("EXACTNESS_EMULATED") and any("marks_lost" in r["flags"] for r in records):
+    # CPUs so slow that the agent's heart beats less than once a second stop nobody for it: counted and flagged
+    print(f"# {len(lost)} came before their marks were attached, and are flagged")
+    lost = set()
 if lost or twice or strange:
     print("# lost", sorted(lost)[:5], "twice", twice[:5], "strange", sorted(strange)[:5])
 sys.exit(bool(lost or twice or strange))
