@@ -157,9 +157,13 @@ class Function:
         self.input = None
         if held:
             options["stdin"], self.input = os.pipe()
-        self.process = subprocess.Popen(
-            ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self.cgroup, *command],
-            stdout=subprocess.PIPE, text=True, **options)
+        self.process = subprocess.Popen(["sh", "-c", 'kill -STOP $$ && exec "$@"', "sh", *command],
+                                        stdout=subprocess.PIPE, text=True, **options)
+        # what runs while it is moved is charged to whom it leaves or enters by chance: it stands still
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        with open(f"{self.cgroup}/cgroup.procs", "w") as f:
+            f.write(str(self.process.pid))
+        self.process.send_signal(signal.SIGCONT)
         if held:
             os.close(options["stdin"])
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # run.sh [KERNEL]... : the tests of guest.sh on Debian's kernels, each in a virtual machine, one after another,
-# as one TAP. KERNEL is a name in the table below; all of them if none is said.
+# as one TAP. KERNEL is a name in the table below; those of $KERNELS, or all, if none is said.
 #
 # run.sh: timeout 2000
 #
@@ -113,6 +113,8 @@ compare() { # NAME: its counts against the table
 
 mkdir -p "$build" && : >"$build/instructions"
 $here/initramfs.sh "$build/root.cpio" || { say "not ok" "the initramfs is packed"; exit 1; }
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- ${KERNELS:-}
 [ $# -gt 0 ] && wanted=" $* " || wanted=
 ran=
 while read -r name package parameters; do
