@@ -86,7 +86,7 @@ class Agent:
         if failed:
             for line in self.said().splitlines()[-30:]:
                 say(f"agent: {line}")
-        subprocess.run([f"{B}/oncpu", "unpin", *self.places], capture_output=True)
+        subprocess.run([f"{B}/oncpu", "unpin", *self.places[:2]], check=True, capture_output=True)
         self.log.close()
         if self.own:
             shutil.rmtree(self.work, ignore_errors=True)
