@@ -25,7 +25,8 @@ for test in "$@"; do
 	printf '%-44s %4d passed %3d failed %3d skipped %5ds\n' "${test#build/}" "$p" "$f" "$s" $((SECONDS - began))
 	grep -E '^ok .*# [Ss][Kk][Ii][Pp]' "$log" | sed 's/^/    /'
 	if [ "$f" -gt 0 ]; then
-		failures+=("$test (exit $status)")
+		why=$(grep -E '^not ok ' "$log" | head -n 10)
+		failures+=("failed: $test (exit $status)"$'\n'"$(sed 's/^/    /' <<<"${why:-$(tail -n 3 "$log")}")")
 		tail -n 60 "$log" | sed 's/^/    | /'
 	elif [ -n "${V:-}" ]; then
 		sed 's/^/    | /' "$log"
@@ -35,7 +36,8 @@ for test in "$@"; do
 	rm -f "$log"
 done
 
-for f in "${failures[@]+"${failures[@]}"}"; do echo "failed: $f"; done
+# what failed once more, and why: a long log may be cut to its end
+for f in "${failures[@]+"${failures[@]}"}"; do echo "$f"; done
 echo "took $((SECONDS - begun)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]
