@@ -154,8 +154,11 @@ $(B)/floor.bpf.o: tests/bench/floor.bpf.c
 	$(call say,BPF,$@)$(CLANG) -g -O2 -target bpf -idirafter /usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
 $(B)/floor.skel.h: $(B)/floor.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name floor_bpf > $@
-$(B)/bench/cost: $(B)/floor.skel.h
-BENCHES := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
+COST := $(wildcard tests/bench/cost/*.c)
+$(B)/bench/cost: $(COST) $(wildcard tests/bench/cost/*.h) $(B)/floor.skel.h $(KERNLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -Itests -I. $(LDFLAGS) $(COST) $(KERNLIBS) $(LDLIBS) -o $@
+BENCHES := $(B)/bench/cost $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 $(B)/bench/%: tests/bench/%.c $(KERNLIBS) $(B)/libledger.a
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libledger.a $(KERNLIBS) $(LDLIBS) -o $@

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The parts of tests/bench/cost: what is attached, the peers, the rows, the tables. */
+#ifndef ONCPU_BENCH_COST_H
+#define ONCPU_BENCH_COST_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "kern/kern.h"
+#include "loads.h"
+
+#define PIN_DIR "/sys/fs/bpf/oncpu-bench"
+#define PERF_DATA "/tmp/oncpu-bench.perf"
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+enum { MAX_ROUNDS = 101, PEER_STARTS_MS = 30000, SETTLES_MS = 100, MAX_ROWS = 16 };
+
+/* ---- attached.c ---- */
+
+/* What is attached while a row is measured. */
+enum phase {
+	NOTHING,
+	EMPTY,
+	UNTRACKED,
+	TRACKED,
+	UNTRACKED_WHERE,
+	TRACKED_WHERE,
+	TRACKED_IRQ,
+	PHASES,
+	PEER
+};
+
+struct attached {
+	struct kern_owner *owner;
+	struct bpf_link *links[4];
+};
+
+bool attached_set_up(int *ret_others); /* kernel sides that others have attached already */
+void attach(enum phase phase, struct attached *a);
+void detach(struct attached *a); /* back when nothing of it is attached any more */
+
+/* ---- peers.c ---- */
+
+bool installed(const char *program);
+bool peer_up(const char *command); /* false if it ends, or attaches nothing */
+void peer_down(void);
+
+/* ---- rows.c ---- */
+
+enum load_kind { SWITCHES, MARKS, PACKETS, LOADS };
+
+struct figure {
+	double before, ns, after; /* ns; with nothing attached, as the row says, nothing again */
+};
+
+struct row {
+	const char *name, *key;
+	enum phase phase;
+	enum marking marking;
+	const char *program, *command; /* of a peer */
+	double target;		       /* of the ratio to the empty program, 0 = none */
+	struct figure figures[MAX_ROUNDS];
+	int n, failed;
+};
+
+struct measured {
+	struct row *rows;
+	int count;
+	const struct load *load;
+	char ask;
+	double bases[2 * MAX_ROUNDS * (PHASES + 1)], quiet; /* ns with nothing attached */
+	int base_count;
+};
+extern struct measured loads[LOADS];
+
+/* With nothing attached. */
+double measure_base(enum load_kind l);
+bool undisturbed(enum load_kind l, const struct figure *f);
+int undisturbed_figures(enum load_kind l, const struct row *r);
+void keep(struct row *r, double before, double ns, double after);
+
+/* ---- report.c ---- */
+
+/* `whole`: the ratio is of the whole hits, not of what was added. */
+void table(FILE *json, enum load_kind l, const char *title, const char *bench, bool whole);
+void compare_with_peers(FILE *json);
+
+#endif
