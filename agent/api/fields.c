@@ -74,7 +74,8 @@ static int every_member(char *line, size_t size)
 					    .continues_len = 1,
 					    .status = -1,
 					    .marks_lost = 1,
-					    .events_lost = 1 };
+					    .events_lost = 1,
+					    .doubt.cause = "?" };
 
 	return invocation_record_json(&record, line, size);
 }

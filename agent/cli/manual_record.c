@@ -75,6 +75,11 @@ const struct manual_field manual_invocation_fields[] = {
 	{ "marks_lost", "marks that nobody saw, where there are any" },
 	{ "events_lost", "a gap in the event numbers, where there is one" },
 	{ "flags", "what was irregular: see FLAGS" },
+	{ "doubt",
+	  "where an audit flagged it audit_mismatch when it was stored: it and others of its "
+	  "instance since the books last agreed; its seal does not cover this" },
+	{ "doubt.difference_ns", "our total minus the kernel's, of all of these together" },
+	{ "doubt.cause", "the likely one" },
 	{ "integrity",
 	  "where the configuration says integrity = chain: its seal, see oncpu-verify(1)" },
 	{ "integrity.position", "in the host's chain of records, from 1" },

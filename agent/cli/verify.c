@@ -248,7 +248,9 @@ const struct command verify_command = {
 		"that are missing from it are not missed.\n\n"
 		"What is hashed: the predecessor's hash, 32 bytes (zero for the first record), "
 		"then the "
-		"record in JSON without \"integrity\", without members that are null, each "
+		"record in JSON without \"integrity\", without what was found out after it was "
+		"stored "
+		"(\"doubt\", and its flag audit_mismatch), without members that are null, each "
 		"object's "
 		"members sorted by the bytes of their names, without white space, billed_ms as "
 		"billed_ns. SHA-256; HMAC-SHA-256 where there is a key.",

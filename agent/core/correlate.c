@@ -282,18 +282,36 @@ int correlator_flush(struct correlator *c)
 	return give_up_older(c, 0, true);
 }
 
+/* Which records may lack what a mismatch is about: a busy audit settles nothing, for it cannot see
+ * what is smaller than the ticks of the threads that run. */
+static void find_stretch(const struct correlator *c, struct machine *m, bool running,
+			 struct audit_finding *f)
+{
+	if (f->verdict == AUDIT_BUSY || (f->verdict == AUDIT_BASE && running))
+		return;
+	if (f->verdict == AUDIT_MISMATCH && m->invocations > m->clean_invocations) {
+		f->after = m->clean_sequence;
+		f->through = c->sequence;
+	}
+	m->clean_sequence = c->sequence;
+	m->clean_invocations = m->invocations;
+}
+
 bool correlator_audit(struct correlator *c, uint64_t uid, const struct audit_reading *reading,
-		      enum audit_verdict *ret_verdict, int64_t *ret_change)
+		      struct audit_finding *ret_finding)
 {
 	struct instance *in = correlator_find(c, uid);
+	struct audit_finding f = { 0 };
 
 	if (!in || in->over || !in->machine.uid)
 		return false;
-	*ret_change = 0;
-	*ret_verdict = audit_take(&in->machine.audit, reading, ret_change);
-	if (*ret_verdict == AUDIT_MISMATCH)
+	f.verdict = audit_take(&in->machine.audit, reading, &f.change_ns);
+	if (f.verdict == AUDIT_MISMATCH)
 		machine_note(&in->machine, RECORD_FLAG_AUDIT_MISMATCH);
+	machine_name(&in->machine, &c->config, f.instance, sizeof(f.instance));
+	find_stretch(c, &in->machine, reading->running > 0, &f);
 	mark_dirty(c, in);
+	*ret_finding = f;
 	return true;
 }
 

@@ -81,10 +81,21 @@ void correlator_clean(struct correlator *c); /* after the commit */
 int correlator_restore(struct correlator *c, uint64_t uid, const void *blob, size_t size);
 void correlator_set_sequence(struct correlator *c, uint64_t sequence);
 
+/* What an audit says of one instance. */
+struct audit_finding {
+	enum audit_verdict verdict;
+	int64_t change_ns; /* of a mismatch: by how much more than before */
+	/* and its records that were given since the books last agreed, at rest, or had their last
+	 * mismatch told: of sequences after … through. None where both are the same. */
+	uint64_t after, through;
+	char instance[RECORD_INSTANCE_LEN];
+};
+
 /* Compares an open instance's books with the kernel's. A mismatch flags the record that is open, or
- * the next one, and the closing one. False if there is no such instance. */
+ * the next one, and the closing one; those that were given before are the caller's to flag. False
+ * if there is no such instance. */
 bool correlator_audit(struct correlator *c, uint64_t uid, const struct audit_reading *reading,
-		      enum audit_verdict *ret_verdict, int64_t *ret_change);
+		      struct audit_finding *ret_finding);
 
 /* Open instances, for `functions`/`instances` views. */
 struct instance_view {

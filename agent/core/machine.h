@@ -74,6 +74,9 @@ struct machine {
 	struct process_marks processes[MACHINE_PROCESSES];
 	uint32_t processes_clock, threads;
 	struct audit_book audit;
+	/* where the books were last known to agree: records given by then, of the host and of it */
+	uint64_t clean_sequence;
+	int64_t clean_invocations;
 	uint8_t cold, sorted; /* sorted: some event that is held came too early */
 	uint16_t memory_mb;   /* as its holder says; 0 = it does not */
 	uint32_t quota_us;    /* of a period of 100 ms, likewise */

@@ -96,6 +96,13 @@ struct record_seal {
 	uint8_t previous[32], hash[32];
 };
 
+/* What was found out when the record was stored already: flag audit_mismatch, which its seal does
+ * not cover. Told by the ledger. cause "": nothing. */
+struct record_doubt {
+	int64_t difference_ns; /* of the stretch of records in doubt, together */
+	char cause[120];
+};
+
 /* oncpu.invocation/1. Unknown optional numbers are -1 (JSON null). */
 struct invocation_record {
 	uint64_t sequence; /* 1, 2, 3 … per host and boot; record_id = host, boot id, sequence */
@@ -140,6 +147,7 @@ struct invocation_record {
 	uint32_t extension_count; /* external extensions, where the holder tells */
 	struct record_extension extensions[RECORD_MAX_EXTENSIONS];
 	struct record_seal seal; /* given by the ledger */
+	struct record_doubt doubt;
 };
 
 /* oncpu.instance/1: the closing record of an instance, so that the law can be checked from the

@@ -3,7 +3,8 @@
  * Records as JSON. The order of the fields is design.md's; it means nothing to readers.
  *
  * Beyond that page: "id_hex" and "continues_hex" hold the raw bytes of an id that is no clean text,
- * "status_code" a status that is none of ours, "marks_lost" and "events_lost" what is not 0.
+ * "status_code" a status that is none of ours, "marks_lost" and "events_lost" what is not 0,
+ * "doubt" what was found out after the record was stored.
  */
 #include "core/record_json.h"
 
@@ -292,6 +293,17 @@ static void put_audit(struct json_writer *w, const struct instance_record *r)
 	jw_object_close(w);
 }
 
+static void put_doubt(struct json_writer *w, const struct record_doubt *doubt)
+{
+	if (!doubt->cause[0])
+		return;
+	jw_key(w, "doubt");
+	jw_object_open(w);
+	jw_key_int64(w, "difference_ns", doubt->difference_ns);
+	jw_key_string(w, "cause", doubt->cause);
+	jw_object_close(w);
+}
+
 static void put_seal(struct json_writer *w, const struct record_seal *seal)
 {
 	if (!seal->position)
@@ -334,6 +346,7 @@ int invocation_record_json(const struct invocation_record *record, char *buffer,
 	put_billed(&w, record);
 	put_lost(&w, record->marks_lost, record->events_lost);
 	put_flags(&w, record->flags);
+	put_doubt(&w, &record->doubt);
 	put_seal(&w, &record->seal);
 	jw_object_close(&w);
 	return jw_end(&w);

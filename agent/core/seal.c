@@ -18,7 +18,8 @@ static int compare_names(const void *a, const void *b)
 
 static int write_value(struct json_writer *w, const json_t *value);
 
-static int write_array(struct json_writer *w, const json_t *array)
+/* `without`: a string that is left out, or NULL. */
+static int write_array(struct json_writer *w, const json_t *array, const char *without)
 {
 	const json_t *element;
 	int err = 0;
@@ -27,6 +28,9 @@ static int write_array(struct json_writer *w, const json_t *array)
 	jw_array_open(w);
 	json_array_foreach(array, i, element)
 	{
+		if (without && json_is_string(element) &&
+		    !strcmp(json_string_value(element), without))
+			continue;
 		if (!err)
 			err = write_value(w, element);
 	}
@@ -46,16 +50,25 @@ static int write_billed_ms(struct json_writer *w, const json_t *value)
 	return 0;
 }
 
-static int write_object(struct json_writer *w, const json_t *object, const char *without)
+static bool is_sealed(const char *name)
 {
-	const char *names[MEMBERS_MAX], *name;
+	return strcmp(name, "integrity") != 0 && strcmp(name, "doubt") != 0;
+}
+
+/* The record itself, or an object within it. */
+static int write_object(struct json_writer *w, const json_t *object, bool is_record)
+{
+	const char *names[MEMBERS_MAX], *name,
+		*later = is_record && json_is_object(json_object_get(object, "doubt"))
+				 ? record_flag_name(RECORD_FLAG_AUDIT_MISMATCH)
+				 : NULL;
 	size_t count = 0;
 	json_t *value;
 	int err = 0;
 
 	json_object_foreach((json_t *)(uintptr_t)object, name, value)
 	{
-		if (json_is_null(value) || (without && !strcmp(name, without)))
+		if (json_is_null(value) || (is_record && !is_sealed(name)))
 			continue;
 		if (count == MEMBERS_MAX)
 			return -EINVAL;
@@ -73,7 +86,9 @@ static int write_object(struct json_writer *w, const json_t *object, const char 
 		if (strpbrk(names[i], "\"\\"))
 			return -EINVAL;
 		jw_key(w, names[i]);
-		err = write_value(w, value);
+		err = later && !strcmp(names[i], "flags") && json_is_array(value)
+			      ? write_array(w, value, later)
+			      : write_value(w, value);
 	}
 	jw_object_close(w);
 	return err;
@@ -83,9 +98,9 @@ static int write_value(struct json_writer *w, const json_t *value)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		return write_object(w, value, NULL);
+		return write_object(w, value, false);
 	case JSON_ARRAY:
-		return write_array(w, value);
+		return write_array(w, value, NULL);
 	case JSON_STRING:
 		jw_bytes(w, json_string_value(value), json_string_length(value));
 		return 0;
@@ -112,7 +127,7 @@ int seal_canonical(const json_t *record, char *buffer, size_t size)
 	if (!json_is_object(record))
 		return -EINVAL;
 	jw_begin(&w, buffer, size);
-	err = write_object(&w, record, "integrity");
+	err = write_object(&w, record, true);
 	return err ? err : jw_end(&w);
 }
 

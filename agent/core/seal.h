@@ -5,11 +5,12 @@
  *	hash = SHA-256(previous ‖ canonical)	or HMAC-SHA-256 of the same, where there is a key
  *
  * `previous` is the predecessor's hash, 32 zero bytes for the first record. `canonical` is the
- *record in JSON (oncpu-record(5)) in one form that no tool and no version changes: without
- *"integrity" and without members that are null, the members of each object in the order of their
- *names' bytes, no white space, "billed_ms": N as "billed_ns": N·10⁶; strings as they are in our
- *JSON: UTF-8, with \u00XX for U+0000…1F and U+007F…9F, and \" and \\. Fields that a later version
- *adds are null in older records, and so change no hash.
+ * record in JSON (oncpu-record(5)) in one form that no tool and no version changes: without
+ * "integrity" and without members that are null, the members of each object in the order of their
+ * names' bytes, no white space, "billed_ms": N as "billed_ns": N·10⁶; strings as they are in our
+ * JSON: UTF-8, with \u00XX for U+0000…1F and U+007F…9F, and \" and \\. What was found out after
+ * the record was sealed is no part of it: "doubt", and with it the flag "audit_mismatch". Fields
+ * that a later version adds are null in older records, and so change no hash.
  */
 #ifndef ONCPU_CORE_SEAL_H
 #define ONCPU_CORE_SEAL_H

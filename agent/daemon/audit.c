@@ -22,6 +22,7 @@
 struct audit {
 	int socket;
 	uint64_t every_ns, tick_ns, round_ns, cursor, logged_ns, now_ns;
+	int64_t now_realtime_ns;
 	bool in_round, told_unreadable;
 	struct audit_counters counters;
 	int64_t closed_difference_ns;
@@ -92,35 +93,38 @@ static void likely_cause(const struct instance_view *v, int64_t change, uint32_t
 			      : "what had been missed came in, or a process went out unseen");
 }
 
-static void tell(struct audit *a, const struct instance_view *v, int64_t change, uint32_t missing)
+static void tell(struct audit *a, const struct instance_view *v, int64_t change, const char *cause)
 {
-	char cause[160];
-
-	likely_cause(v, change, missing, cause, sizeof(cause));
 	snprintf(a->counters.last, sizeof(a->counters.last), "%s %s: %+" PRId64 " ns: %s",
 		 v->function[0] ? v->function : "unknown", v->instance, change, cause);
 	if (a->logged_ns && a->now_ns - a->logged_ns < LOG_EVERY_NS)
 		return;
 	a->logged_ns = a->now_ns;
 	log_warning("audit: %s (%s): the accounts and the kernel's own cpu.stat parted by %+" PRId64
-		    " ns (likely cause: %s); its records are flagged audit_mismatch",
+		    " ns (likely cause: %s); its records since they last agreed are flagged "
+		    "audit_mismatch",
 		    v->function[0] ? v->function : "unknown", v->instance, change, cause);
 }
 
 static void judge(struct audit *a, struct pipeline *p, const struct instance_view *v,
 		  const struct audit_reading *reading, uint32_t missing)
 {
-	enum audit_verdict verdict;
-	int64_t change;
+	struct audit_finding f;
+	char cause[160];
 
-	if (pipeline_audit(p, v->uid, reading, &verdict, &change))
+	if (pipeline_audit(p, v->uid, reading, &f))
 		return; /* over since */
 	a->counters.readings++;
 	a->counters.at_rest += reading->running == 0;
-	if (verdict != AUDIT_MISMATCH)
+	if (f.verdict != AUDIT_MISMATCH)
 		return;
 	a->counters.mismatches++;
-	tell(a, v, change, missing);
+	likely_cause(v, f.change_ns, missing, cause, sizeof(cause));
+	if (pipeline_doubt(p, &f, cause))
+		log_error("audit: out of memory: records of %s that are stored already are not "
+			  "flagged (give the agent more)",
+			  v->instance);
+	tell(a, v, f.change_ns, cause);
 }
 
 static void say_unreadable(struct audit *a, int err)
@@ -147,6 +151,10 @@ static int compare(struct audit *a, struct pipeline *p, const struct instance_vi
 		if (audit_agrees(&v->audit, &reading))
 			break;
 	}
+	if (!err && !audit_agrees(&v->audit, &reading))
+		/* what the ring has still may be in doubt as well; if it cannot be stored now, it
+		 * is the next record that is flagged */
+		(void)pipeline_drain(p, a->now_ns, a->now_realtime_ns);
 	if (!err)
 		judge(a, p, v, &reading, k.missing);
 	else if (err != -EPIPE && err != -EBADMSG)
@@ -179,7 +187,7 @@ static void pick(void *user, const struct instance_view *v)
 	k->views[at] = *v;
 }
 
-int audit_run(struct audit *a, struct pipeline *p, uint64_t now_ns)
+int audit_run(struct audit *a, struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns)
 {
 	const struct correlator *correlator = pipeline_correlator(p);
 	struct pick picked = { 0 };
@@ -188,6 +196,7 @@ int audit_run(struct audit *a, struct pipeline *p, uint64_t now_ns)
 	if (!a->every_ns || !correlator || now_ns < a->tick_ns)
 		return 0;
 	a->now_ns = now_ns;
+	a->now_realtime_ns = now_realtime_ns;
 	a->tick_ns = now_ns + AUDIT_TICK_EVERY_NS;
 	if (!a->in_round) {
 		if (now_ns < a->round_ns)

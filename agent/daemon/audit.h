@@ -29,7 +29,7 @@ int audit_new(int socket, uint64_t every_ns, struct audit **ret_audit);
 void audit_free(struct audit **audit);
 
 /* A few instances, if it is time. 0, or -EPIPE: the attacher is gone. */
-int audit_run(struct audit *a, struct pipeline *p, uint64_t now_ns);
+int audit_run(struct audit *a, struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns);
 
 /* Before the EXIT of an instance is handled: a last comparison (pipeline_config.before_exit). */
 void audit_at_exit(void *audit, struct pipeline *p, const struct oncpu_event *exit_event);

@@ -27,6 +27,8 @@ struct pipeline {
 	int64_t now_realtime_ns;
 	uint64_t *foreign; /* uids to delete with the next commit */
 	size_t foreign_count;
+	struct ledger_doubt *doubts; /* to be put with the next commit */
+	size_t doubt_count;
 	struct oncpu_event events[PIPELINE_BATCH];
 };
 
@@ -245,6 +247,7 @@ void pipeline_close(struct pipeline **pipeline)
 	correlator_free(&p->correlator);
 	ledger_close(&p->ledger);
 	free(p->foreign);
+	free(p->doubts);
 	free(p);
 	*pipeline = NULL;
 }
@@ -284,6 +287,8 @@ static int store(struct pipeline *p)
 	memcpy(meta.boot_id, p->config.correlator.boot_id, sizeof(meta.boot_id));
 	for (size_t i = 0; !err && i < p->foreign_count; i++)
 		err = ledger_put_state(p->ledger, p->foreign[i], NULL, 0);
+	for (size_t i = 0; !err && i < p->doubt_count; i++)
+		err = ledger_put_doubt(p->ledger, &p->doubts[i]);
 	/* deletions come with the dirty ones; a snapshot has all of the living besides */
 	if (!err)
 		err = correlator_dirty(p->correlator, put_state, p);
@@ -294,7 +299,7 @@ static int store(struct pipeline *p)
 	if (err)
 		return err;
 	p->begun = p->audited = false;
-	p->foreign_count = 0;
+	p->foreign_count = p->doubt_count = 0;
 	correlator_clean(p->correlator);
 	kern_view_commit(p->config.view, meta.ring_position);
 	p->state.position = p->state.committed = meta.ring_position;
@@ -335,6 +340,7 @@ static void undo(struct pipeline *p, int err, uint64_t now_ns)
 	if (p->begun)
 		ledger_rollback(p->ledger);
 	p->begun = false;
+	p->doubt_count = 0; /* the audit will find it again */
 	settle(p, false);
 	/* the correlator is ahead of the ledger from here on: it must not be fed before it is
 	 * restored */
@@ -433,13 +439,35 @@ int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns)
 }
 
 int pipeline_audit(struct pipeline *p, uint64_t uid, const struct audit_reading *reading,
-		   enum audit_verdict *ret_verdict, int64_t *ret_change)
+		   struct audit_finding *ret_finding)
 {
-	if (!p->correlator ||
-	    !correlator_audit(p->correlator, uid, reading, ret_verdict, ret_change))
+	if (!p->correlator || !correlator_audit(p->correlator, uid, reading, ret_finding))
 		return -ENOENT;
-	p->audited |=
-		*ret_verdict == AUDIT_MISMATCH || (*ret_verdict == AUDIT_BASE && !reading->running);
+	p->audited |= ret_finding->verdict == AUDIT_MISMATCH ||
+		      (ret_finding->verdict == AUDIT_BASE && !reading->running);
+	return 0;
+}
+
+int pipeline_doubt(struct pipeline *p, const struct audit_finding *finding, const char *cause)
+{
+	struct ledger_doubt *doubt;
+
+	if (finding->after >= finding->through)
+		return 0;
+	if ((p->doubt_count & (p->doubt_count - 1)) == 0) { /* a power of two is full */
+		doubt = realloc(p->doubts,
+				(p->doubt_count ? p->doubt_count * 2 : 1) * sizeof(*doubt));
+		if (!doubt)
+			return -ENOMEM;
+		p->doubts = doubt;
+	}
+	doubt = &p->doubts[p->doubt_count++];
+	*doubt = (struct ledger_doubt){ .after = finding->after,
+					.through = finding->through,
+					.difference_ns = finding->change_ns };
+	memcpy(doubt->boot_id, p->config.correlator.boot_id, sizeof(doubt->boot_id));
+	memcpy(doubt->instance, finding->instance, sizeof(doubt->instance));
+	snprintf(doubt->cause, sizeof(doubt->cause), "%s", cause);
 	return 0;
 }
 

@@ -70,9 +70,12 @@ int pipeline_finish(struct pipeline *p, uint64_t now_ns, int64_t now_realtime_ns
 
 int pipeline_retain(struct pipeline *p, int64_t now_realtime_ns);
 
-/* correlator_audit. 0, -ENOENT. */
+/* correlator_audit. 0, -ENOENT. Of a mismatch, the records that the finding names are flagged by
+ * the next commit, with what pipeline_doubt is told then; the cause is cut to what a record has
+ * room for. 0, -ENOMEM: they are not. */
 int pipeline_audit(struct pipeline *p, uint64_t uid, const struct audit_reading *reading,
-		   enum audit_verdict *ret_verdict, int64_t *ret_change);
+		   struct audit_finding *ret_finding);
+int pipeline_doubt(struct pipeline *p, const struct audit_finding *finding, const char *cause);
 
 const struct correlator *pipeline_correlator(const struct pipeline *p);
 void pipeline_state(const struct pipeline *p, struct pipeline_state *ret_state);

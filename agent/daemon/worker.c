@@ -524,7 +524,7 @@ static int on_time(struct worker *w, uint64_t now)
 			if (w->http[i] && http_server_run(w->http[i]) > 0)
 				w->http_ns = now;
 	if (err >= 0)
-		err = audit_run(w->audit, w->pipeline, now);
+		err = audit_run(w->audit, w->pipeline, now, realtime_ns());
 	if (err >= 0)
 		err = limits_run(&w->limits, now);
 	if (err >= 0 && due(&w->ping_ns, now, PING_EVERY_NS))

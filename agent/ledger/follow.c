@@ -194,6 +194,7 @@ int ledger_read_record(struct ledger_reader *reader, const char *record_id,
 {
 	struct ledger_query query = { 0 };
 	struct scan scan = { .kind = KIND_INVOCATION,
+			     .reader = reader,
 			     .query = &query,
 			     .visit = scan_visit_invocation,
 			     .visit_invocation = visit,
@@ -215,6 +216,7 @@ int ledger_read_record(struct ledger_reader *reader, const char *record_id,
 	part.limit = 1;
 	r = part_stream(&scan, &part, false);
 	sqlite3_close(part.db);
+	doubts_close(&scan.doubts);
 	return scan.refused ? r : ledger_edge(r);
 }
 
@@ -303,6 +305,7 @@ int ledger_follow(struct ledger_reader *reader, struct ledger_place *place, cons
 	_cleanup_free_ struct segment_file *files = NULL;
 	struct ledger_query query = { .function = function };
 	struct following f = { .invocations = { .kind = KIND_INVOCATION,
+						.reader = reader,
 						.query = &query,
 						.by_key = true,
 						.visit = scan_visit_invocation,
@@ -321,6 +324,7 @@ int ledger_follow(struct ledger_reader *reader, struct ledger_place *place, cons
 
 	for (size_t i = 0; i < count && r == 0 && f.left > 0; i++)
 		r = follow_segment(reader, &files[i], &f);
+	doubts_close(&f.invocations.doubts);
 	if (r < 0)
 		return f.invocations.refused || f.instances.refused ? r : ledger_edge(r);
 	return (int)(limit - f.left);

@@ -53,7 +53,7 @@ int database_exec(sqlite3 *db, const char *sql);
 void database_seal(sqlite3 **db);
 
 /* ---- schema.c ---- */
-#define LEDGER_SCHEMA_VERSION 4
+#define LEDGER_SCHEMA_VERSION 5
 struct schema_step {
 	const char *sql; /* takes version i to i + 1 */
 };
@@ -197,6 +197,9 @@ enum statement {
 	ST_RULE_SET_ADD,
 	ST_RULE_SET_FIND,
 	ST_CHAIN,
+	ST_DOUBT_EXTEND,
+	ST_DOUBT_ADD,
+	ST_DOUBT_CARRY,
 	ST_COUNT
 };
 

@@ -3,10 +3,11 @@
  * The ledger: the durable store of closed invocations. The only folder that sees SQLite.
  *
  * One segment file an hour (by the hour of the commit, UTC): DIR/ledger-YYYYMMDDTHH.db, WAL,
- * synchronous FULL, with the records, a per-minute roll-up, the state of the open instances and the
- * meta row, all written in one transaction per batch. The first transaction of a new segment
- * carries the whole open state, so the newest segment alone is enough to go on. Closed segments
- * never change. The format: schema.c (tables), segment.c (file names).
+ * synchronous FULL, with the records, a per-minute roll-up, the state of the open instances, the
+ * stretches of records in doubt and the meta row, all written in one transaction per batch. The
+ * first transaction of a new segment carries the whole open state, so the newest segment alone is
+ * enough to go on. Closed segments never change. The format: schema.c (tables), segment.c (file
+ * names).
  */
 #ifndef ONCPU_LEDGER_LEDGER_H
 #define ONCPU_LEDGER_LEDGER_H
@@ -94,6 +95,17 @@ int ledger_put_invocation(struct ledger *l, const struct invocation_record *reco
 int ledger_put_instance(struct ledger *l, const struct instance_record *record);
 int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob,
 		     size_t size); /* size 0 deletes */
+/* Records that are stored already, or in this transaction, and about which an audit found out
+ * something: those of one instance with sequences after … through. They are not touched: readers
+ * show them with the flag audit_mismatch. */
+struct ledger_doubt {
+	char boot_id[RECORD_BOOT_LEN];
+	char instance[RECORD_INSTANCE_LEN];
+	uint64_t after, through;
+	int64_t difference_ns;
+	char cause[120];
+};
+int ledger_put_doubt(struct ledger *l, const struct ledger_doubt *doubt);
 int ledger_commit(
 	struct ledger *l,
 	const struct ledger_meta *meta); /* 0, -ENOSPC, -EIO: rolled back, nothing half done */

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "ledger/bills.h"
 #include "ledger/chain.h"
+#include "ledger/doubts.h"
 #include "ledger/internal.h"
 
 static const char *const statement_sql[ST_COUNT] = {
@@ -37,6 +38,9 @@ static const char *const statement_sql[ST_COUNT] = {
 	[ST_RULE_SET_ADD] = BILLS_ADD_SET_SQL,
 	[ST_RULE_SET_FIND] = BILLS_FIND_SET_SQL,
 	[ST_CHAIN] = CHAIN_SQL,
+	[ST_DOUBT_EXTEND] = DOUBT_EXTEND_SQL,
+	[ST_DOUBT_ADD] = DOUBT_ADD_SQL,
+	[ST_DOUBT_CARRY] = DOUBT_CARRY_SQL,
 };
 
 static int statement_text(enum statement which, char *buffer, size_t size)

@@ -27,7 +27,7 @@ static int visit_of_page(struct scan *scan, sqlite3_stmt *st)
 		page->more = true;
 		return PAGE_FULL;
 	}
-	rows_read_invocation(st, &scan->policies, &record);
+	scan_read_invocation(scan, st, &record);
 	r = scan->visit_invocation(scan->user, &record);
 	if (r)
 		return r;
@@ -68,6 +68,7 @@ int ledger_read_page(struct ledger_reader *reader, const struct ledger_query *qu
 {
 	_cleanup_free_ struct segment_file *files = NULL;
 	struct page page = { .scan = { .kind = KIND_INVOCATION,
+				       .reader = reader,
 				       .query = query,
 				       .visit = visit_of_page,
 				       .visit_invocation = visit,
@@ -80,6 +81,7 @@ int ledger_read_page(struct ledger_reader *reader, const struct ledger_query *qu
 
 	while (r == 0 && count-- > 0)
 		r = read_segment(reader, &files[count], &page, &from);
+	doubts_close(&page.scan.doubts);
 	if (r != 0 && r != PAGE_FULL)
 		return ledger_edge(r);
 	*ret_more = page.more;

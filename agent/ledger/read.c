@@ -264,11 +264,17 @@ static int count_newest(const struct scan *scan, struct part *part, uint64_t *re
 	return r;
 }
 
+void scan_read_invocation(struct scan *scan, sqlite3_stmt *st, struct invocation_record *ret_record)
+{
+	rows_read_invocation(st, &scan->policies, ret_record);
+	doubts_apply(&scan->doubts, scan->reader, ret_record);
+}
+
 int scan_visit_invocation(struct scan *scan, sqlite3_stmt *st)
 {
 	struct invocation_record record;
 
-	rows_read_invocation(st, &scan->policies, &record);
+	scan_read_invocation(scan, st, &record);
 	return scan->visit_invocation(scan->user, &record);
 }
 
@@ -367,6 +373,7 @@ static int scan_all(struct ledger_reader *reader, struct scan *scan)
 	}
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = stream_segment(reader, &files[i], scan, cuts ? &cuts[i] : NULL);
+	doubts_close(&scan->doubts);
 	return ledger_edge(r);
 }
 
@@ -374,6 +381,7 @@ int ledger_read_invocations(struct ledger_reader *r, const struct ledger_query *
 			    ledger_invocation_fn visit, void *user)
 {
 	struct scan scan = { .kind = KIND_INVOCATION,
+			     .reader = r,
 			     .query = query,
 			     .visit = scan_visit_invocation,
 			     .visit_invocation = visit,
@@ -386,6 +394,7 @@ int ledger_read_instances(struct ledger_reader *r, const struct ledger_query *qu
 			  ledger_instance_fn visit, void *user)
 {
 	struct scan scan = { .kind = KIND_INSTANCE,
+			     .reader = r,
 			     .query = query,
 			     .visit = scan_visit_instance,
 			     .visit_instance = visit,

@@ -3,12 +3,15 @@
 #ifndef ONCPU_LEDGER_SCAN_H
 #define ONCPU_LEDGER_SCAN_H
 
+#include "ledger/doubts.h"
 #include "ledger/internal.h"
 
 enum kind { KIND_INVOCATION, KIND_INSTANCE };
 
 struct scan {
 	enum kind kind;
+	struct ledger_reader *reader;
+	struct doubts doubts; /* to be closed by whoever began the scan */
 	const struct ledger_query *query;
 	bool by_key; /* in the order of storing, also for one function */
 	int (*visit)(struct scan *scan, sqlite3_stmt *st);
@@ -34,6 +37,9 @@ static inline bool scan_is_by_end(const struct scan *scan)
 {
 	return scan->kind == KIND_INVOCATION && scan->query->function && !scan->by_key;
 }
+/* The record at a row, with what was found out about it since. */
+void scan_read_invocation(struct scan *scan, sqlite3_stmt *st,
+			  struct invocation_record *ret_record);
 int scan_visit_invocation(struct scan *scan, sqlite3_stmt *st);
 int scan_visit_instance(struct scan *scan, sqlite3_stmt *st);
 

@@ -29,6 +29,10 @@
  *and the last seal before this segment's first (anchor) and its last one. seal of a record:
  *position, 8 bytes big-endian; previous hash; hash; NULL = none state		open instances, one
  *blob each (agent/core's own format)
+ * doubts		since version 5, stretches of records about which an audit found out
+ *something when they were stored: of one instance, with sequences above after_ and up to
+ *through_sequence, in this segment and older ones; hour: of the segment it was written to first.
+ *The newest complete segment has all of them, readers show them as the flag audit_mismatch
  * meta			one row; what the last transaction left. A segment without it never had its
  *			first, full transaction: the segment before it is the one to restore from.
  *			floor_*: records of that boot up to these sequences are in older segments;
@@ -153,6 +157,11 @@ const struct schema_step ledger_schema[LEDGER_SCHEMA_VERSION] = {
 	  "CREATE TABLE chain(one INTEGER PRIMARY KEY CHECK(one=1),method TEXT NOT NULL,"
 	  "anchor_position INTEGER NOT NULL,anchor_hash BLOB NOT NULL,"
 	  "position INTEGER NOT NULL,hash BLOB NOT NULL);" },
+	{ "CREATE TABLE doubts(boot_id TEXT NOT NULL,instance TEXT NOT NULL,"
+	  "after_sequence INTEGER NOT NULL,through_sequence INTEGER NOT NULL,hour INTEGER NOT NULL,"
+	  "difference_ns INTEGER NOT NULL,cause TEXT NOT NULL,mismatches INTEGER NOT NULL,"
+	  "PRIMARY KEY(boot_id,instance,after_sequence)) WITHOUT ROWID;"
+	  "CREATE INDEX doubts_by_end ON doubts(boot_id,through_sequence);" },
 };
 
 int schema_version(sqlite3 *db, int *ret_version)

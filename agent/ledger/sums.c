@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "ledger/bills.h"
+#include "ledger/doubts.h"
 #include "ledger/internal.h"
 
 struct sum_entry {
@@ -221,9 +222,20 @@ static int run_range(sqlite3 *db, const char *select, int64_t from, int64_t to, 
 
 #define FUNCTION_NAME "(SELECT text FROM texts WHERE text_key=r.function)"
 
+/* Of the roll-up, what was flagged later is not known. */
+static int add_flagged(void *user, const char *function, int64_t count)
+{
+	struct sum_entry *entry;
+	int r = find(user, function, &entry);
+
+	if (r == 0)
+		entry->values[TALLY_FLAGGED] = tally_add(entry->values[TALLY_FLAGGED], count);
+	return r;
+}
+
 /* All tables in one snapshot. */
-static int sum_segment(sqlite3 *db, const char *function, int64_t from, int64_t to,
-		       struct sums *sums)
+static int sum_segment(struct ledger_reader *reader, struct doubts *doubts, sqlite3 *db,
+		       const char *function, int64_t from, int64_t to, struct sums *sums)
 {
 	char select[768] = "SELECT " FUNCTION_NAME;
 	size_t used = strlen(select);
@@ -247,6 +259,8 @@ static int sum_segment(sqlite3 *db, const char *function, int64_t from, int64_t 
 			      ",p.name,p.version,billed_ns FROM rollup_billed AS r "
 			      "CROSS JOIN policies AS p ON p.policy_key=r.policy",
 			      from, to, key, billed_statement, sums);
+	if (r == 0)
+		r = doubts_count(doubts, reader, db, from, to, key, add_flagged, sums);
 	if (r == 0 && sums->bills)
 		r = bills_read_segment(db, key, from, to, sums->needed, sums->bills, number_of,
 				       sums);
@@ -257,6 +271,7 @@ static int sum_minutes(struct ledger_reader *reader, const char *function, int64
 		       struct sums *sums)
 {
 	_cleanup_free_ struct segment_file *files = NULL;
+	struct doubts doubts = { 0 };
 	size_t count = 0;
 	int r = segment_list(reader->directory, false, &files, &count);
 
@@ -268,10 +283,11 @@ static int sum_minutes(struct ledger_reader *reader, const char *function, int64
 		if (r == 0)
 			r = database_open_read(path, &db);
 		if (r == 0 && db)
-			r = sum_segment(db, function, from, to, sums);
+			r = sum_segment(reader, &doubts, db, function, from, to, sums);
 		sqlite3_close(db);
 		r = reader_pass_over(reader, files[i].file, r);
 	}
+	doubts_close(&doubts);
 	return r;
 }
 

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ledger/bills.h"
 #include "ledger/chain.h"
+#include "ledger/doubts.h"
 #include "ledger/internal.h"
 
 /* Remembers the first error of the transaction, which can then only be rolled back. */
@@ -37,6 +39,24 @@ static int run(struct ledger *l, enum statement which, const char *what)
 	return r;
 }
 
+/* To a new segment's first transaction, those whose records may be kept still. */
+static int take_doubts_over(struct ledger *l)
+{
+	_cleanup_free_ struct segment_file *files = NULL;
+	size_t count = 0;
+	int r;
+
+	if (!l->restore_file[0])
+		return 0;
+	r = segment_list(l->directory, false, &files, &count);
+	if (r == 0)
+		r = doubts_carry(l->statements[ST_DOUBT_CARRY], l->directory, l->restore_file,
+				 count ? files[0].name.hour : INT64_MIN);
+	if (r == -EUCLEAN) /* restoring from it has found so, or will: it is set aside then */
+		r = 0;
+	return ledger_edge(r);
+}
+
 int ledger_begin(struct ledger *l, int64_t now_realtime_ns, bool *ret_needs_snapshot)
 {
 	int64_t hour = segment_hour(now_realtime_ns);
@@ -60,6 +80,13 @@ int ledger_begin(struct ledger *l, int64_t now_realtime_ns, bool *ret_needs_snap
 	l->failed = 0;
 	l->now_ns = now_realtime_ns;
 	l->pending = l->stored;
+	if (!l->complete) {
+		r = take_doubts_over(l);
+		if (r < 0) {
+			ledger_rollback(l);
+			return r;
+		}
+	}
 	*ret_needs_snapshot = !l->complete;
 	return 0;
 }
@@ -245,6 +272,22 @@ int ledger_put_state(struct ledger *l, uint64_t uid, const void *blob, size_t si
 	if (rc != SQLITE_OK)
 		return fail_transaction(l, rc, "cannot write the state in");
 	return run(l, which, "cannot write the state in");
+}
+
+int ledger_put_doubt(struct ledger *l, const struct ledger_doubt *doubt)
+{
+	int r = check_put(l, doubt->through), rc, changes = 0;
+
+	for (int i = 0; i < 2 && r == 0 && !changes; i++) {
+		enum statement which = i ? ST_DOUBT_ADD : ST_DOUBT_EXTEND;
+
+		rc = doubts_bind(l->statements[which], doubt, l->name.hour);
+		if (rc != SQLITE_OK)
+			return fail_transaction(l, rc, "cannot write a doubt in");
+		r = run(l, which, "cannot write a doubt in");
+		changes = sqlite3_changes(l->db);
+	}
+	return r;
 }
 
 static int put_meta(struct ledger *l, const struct ledger_meta *meta)

@@ -273,6 +273,54 @@ def run():
     check("and its exit code is 1", oncpu("invocations", "--audit").returncode == 1)
     p.end()
 
+    # ---- found out when the records were stored already; and they are sealed
+    agent_down()
+    with open(f"{work}/oncpu.conf", "w") as f:
+        f.write(CONFIG.replace("audit = 50ms", "audit = 1s\nintegrity = chain"))
+    agent_up()
+    p = Puppet("later")
+    p.tell("start warm-5", "burn 5", "done")
+    p.audited_again()
+    warm = lines("invocations", "--json", "--id", "warm-5")
+    os.unlink(f"{pins}/link_switch")
+    for i in range(3):
+        p.tell(f"start later-{i}", "burn 20", "thread 5", "sleep 1", "done")
+    stored = [r for r in lines("invocations", "--json", "--last", "3") if r["id"].startswith("later-")]
+    a = p.until(lambda a: a["mismatches"] > 0, "burn 20", "thread 5", "sleep 1")
+    p.audited_again()
+    agent_down()  # stored, whatever the agent holds
+    later = [r for r in lines("invocations", "--json", "--last", "5") if r["id"].startswith("later-")]
+    check("records stored since the books agreed are flagged, each",
+          a and len(stored) == len(later) == 3 and all("audit_mismatch" in r["flags"] for r in later), a, *later)
+    doubts = [r["doubt"] for r in later if "doubt" in r]
+    check("with the difference and its cause",
+          doubts and all(d["difference_ns"] < -1000000 and "not attached any more: switch" in d["cause"] for d in doubts),
+          *later)
+    check("nothing else about them has changed",
+          [{k: v for k, v in r.items() if k not in ("flags", "doubt")} for r in later] ==
+          [{k: v for k, v in r.items() if k not in ("flags", "doubt")} for r in stored], *later)
+    check("the one before is as it was", warm and lines("invocations", "--json", "--id", "warm-5") == warm, *warm)
+    export = oncpu("invocations", "--json", "--last", "3")
+    verify = subprocess.run([f"{BUILD}/oncpu", "verify", *place[:2]], capture_output=True, text=True)
+    again = subprocess.run([f"{BUILD}/oncpu", "verify", "-"], input=export.stdout, capture_output=True, text=True)
+    check("their seals are good, in the ledger and in an export",
+          verify.returncode == 0 and again.returncode == 0 and "3 records are as they were stored" in again.stdout,
+          verify.stdout + verify.stderr, again.stdout + again.stderr)
+    agent_up()
+    one = json.loads(get(f"/v1/invocations/{later[0]['record_id']}"))
+    one.pop("policies", None)
+    page = [json.loads(l) for l in get("/v1/invocations?limit=20").splitlines() if l]
+    check("every reader shows it: one record, a page, a sum",
+          one == later[0] and [r for r in reversed(page) if r["id"].startswith("later-")] == later, one, later[0])
+    before = sum(len(r["flags"]) > 0 for r in lines("invocations", "--json", "--last", "0"))
+    check("and counts it", sum(json.loads(l)["flagged"] for l in get("/v1/functions").splitlines() if l) == before,
+          before, get("/v1/functions"))
+    p.end()
+    agent_down()
+    with open(f"{work}/oncpu.conf", "w") as f:
+        f.write(CONFIG)
+    agent_up()
+
     # ---- events that find no room: CPU is merged, never lost
     p = Puppet("ring")
     p.tell("start warm-4", "burn 5", "done")

@@ -154,11 +154,10 @@ static void feed(struct correlator *c, uint64_t n, uint32_t kind, uint32_t flags
 static enum audit_verdict compare(struct correlator *c, int64_t ours, int64_t kernel)
 {
 	struct audit_reading reading = { .before_ns = ours, .after_ns = ours, .kernel_ns = kernel };
-	enum audit_verdict verdict;
-	int64_t change;
+	struct audit_finding f;
 
-	assert_true(correlator_audit(c, 7, &reading, &verdict, &change));
-	return verdict;
+	assert_true(correlator_audit(c, 7, &reading, &f));
+	return f.verdict;
 }
 
 static void test_audit_flags_the_record_that_is_open(void **state)
@@ -170,14 +169,13 @@ static void test_audit_flags_the_record_that_is_open(void **state)
 					    .on_instance = on_instance };
 	uint64_t flag = 1ull << RECORD_FLAG_AUDIT_MISMATCH;
 	struct audit_reading reading = { 0 };
-	enum audit_verdict verdict;
 	struct instance_view view;
+	struct audit_finding f;
 	struct correlator *c;
-	int64_t change;
 
 	(void)state;
 	assert_int_equal(correlator_new(&config, &c), 0);
-	assert_false(correlator_audit(c, 7, &reading, &verdict, &change));
+	assert_false(correlator_audit(c, 7, &reading, &f));
 	feed(c, 1, ONCPU_EV_INIT, 0);
 	feed(c, 2, ONCPU_EV_START, 0);
 	assert_int_equal(compare(c, MS, MS), AUDIT_EQUAL);
@@ -195,7 +193,7 @@ static void test_audit_flags_the_record_that_is_open(void **state)
 	assert_false(correlator_view(c, 8, &view));
 	feed(c, 10, ONCPU_EV_EXIT, 0);
 	assert_false(correlator_view(c, 7, &view));
-	assert_false(correlator_audit(c, 7, &reading, &verdict, &change));
+	assert_false(correlator_audit(c, 7, &reading, &f));
 	assert_int_equal(seen.count, 4);
 	assert_int_equal(seen.flags[0] & flag, 0);
 	assert_int_equal(seen.flags[1] & flag, flag);
@@ -206,6 +204,71 @@ static void test_audit_flags_the_record_that_is_open(void **state)
 	assert_int_equal(seen.instance.audit_mismatches, 2);
 	assert_int_equal(seen.instance.audit_difference_ns, -2 * MS);
 	assert_int_equal(seen.instance.audit_worst_ns, -2 * MS);
+	correlator_free(&c);
+}
+
+static struct audit_finding find(struct correlator *c, int64_t ours, int64_t kernel,
+				 uint32_t running)
+{
+	struct audit_reading reading = {
+		.before_ns = ours, .after_ns = ours, .kernel_ns = kernel, .running = running
+	};
+	struct audit_finding f;
+
+	assert_true(correlator_audit(c, 7, &reading, &f));
+	return f;
+}
+
+static void invocations(struct correlator *c, uint64_t *n, unsigned count)
+{
+	for (; count; count--) {
+		feed(c, ++*n, ONCPU_EV_INVOKE, 0);
+		feed(c, ++*n, ONCPU_EV_END, 0);
+	}
+}
+
+/* What was given since the books last agreed at rest, or had their last mismatch told. */
+static void test_audit_names_the_stretch(void **state)
+{
+	struct correlator_config config = { .max_instances = 2,
+					    .boot_id = "0123456789abcdef0123456789abcdef" };
+	struct oncpu_event other = { .kind = ONCPU_EV_INIT, .uid = 8, .n = 1 };
+	struct audit_finding f;
+	struct correlator *c;
+	uint64_t n = 1;
+
+	(void)state;
+	assert_int_equal(correlator_new(&config, &c), 0);
+	feed(c, 1, ONCPU_EV_INIT, 0);
+	invocations(c, &n, 2);
+	f = find(c, MS, MS, 0);
+	assert_int_equal(f.verdict, AUDIT_EQUAL);
+	assert_int_equal(f.through - f.after, 0);
+	invocations(c, &n, 3);
+	f = find(c, MS, 2 * MS, 0); /* records 3, 4, 5 */
+	assert_int_equal(f.verdict, AUDIT_MISMATCH);
+	assert_int_equal(f.change_ns, -MS);
+	assert_int_equal(f.after, 2);
+	assert_int_equal(f.through, 5);
+	assert_string_equal(f.instance, "i-01234567-0000000000000007");
+	f = find(c, MS, 3 * MS, 0); /* none since */
+	assert_int_equal(f.verdict, AUDIT_MISMATCH);
+	assert_int_equal(f.through - f.after, 0);
+	invocations(c, &n, 1);
+	assert_int_equal(find(c, MS, 3 * MS, 1).verdict, AUDIT_BUSY); /* settles nothing */
+	invocations(c, &n, 1);
+	f = find(c, MS, 4 * MS, 0);
+	assert_int_equal(f.after, 5);
+	assert_int_equal(f.through, 7);
+	/* another's records only: none in between */
+	assert_int_equal(correlator_feed(c, &other), 0);
+	other.kind = ONCPU_EV_EXIT;
+	other.n = 2;
+	assert_int_equal(correlator_feed(c, &other), 0);
+	assert_int_equal(correlator_sequence(c), 8);
+	f = find(c, MS, 5 * MS, 0);
+	assert_int_equal(f.verdict, AUDIT_MISMATCH);
+	assert_int_equal(f.through - f.after, 0);
 	correlator_free(&c);
 }
 
@@ -241,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_audit_of_busy_instances),
 		cmocka_unit_test(test_audit_without_a_base),
 		cmocka_unit_test(test_audit_flags_the_record_that_is_open),
+		cmocka_unit_test(test_audit_names_the_stretch),
 		cmocka_unit_test(test_audit_base_of_a_birth),
 	};
 

@@ -234,13 +234,15 @@ static void test_bills_of_an_older_segment(void **state)
 	ledger_close(&l);
 	snprintf(path, sizeof(path), "%s/ledger-20260131T12.db", (char *)*state);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db,
-				      "DROP TABLE bills;DROP TABLE rule_sets;DROP TABLE chain;"
-				      "ALTER TABLE invocations DROP COLUMN seal;"
-				      "ALTER TABLE instances DROP COLUMN seal;"
-				      "PRAGMA user_version=2",
-				      NULL, NULL, NULL),
-			 SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			db,
+			"DROP TABLE bills;DROP TABLE rule_sets;DROP TABLE chain;DROP TABLE doubts;"
+			"ALTER TABLE invocations DROP COLUMN seal;"
+			"ALTER TABLE instances DROP COLUMN seal;"
+			"PRAGMA user_version=2",
+			NULL, NULL, NULL),
+		SQLITE_OK);
 	sqlite3_close(db);
 	assert_int_equal(check(*state, policies_embedded(), "all", &all, 0, 200), 200);
 	l = open_ledger(*state, NULL);

@@ -59,6 +59,7 @@ static void test_record_fields(void **state)
 	r.seal.position = instance.seal.position = 1;
 	r.id_len = r.continues_len = r.extensions[0].name_len = 1; /* a NUL: no text */
 	r.marks_lost = r.events_lost = 1;
+	r.doubt.cause[0] = 'c';
 	r.segment_count = r.extension_count = r.billed_count = 1;
 	snprintf(r.billed[0].policy, sizeof(r.billed[0].policy), "aws-lambda");
 	r.billed[0].billed_ns = 1000000;

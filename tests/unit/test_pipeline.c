@@ -60,14 +60,14 @@ static void before_exit(void *user, struct pipeline *p, const struct oncpu_event
 	struct audit_reading reading = { .before_ns = (int64_t)e->total_ns,
 					 .after_ns = (int64_t)e->total_ns,
 					 .kernel_ns = (int64_t)e->total_ns + (int64_t)MS };
-	enum audit_verdict verdict;
-	int64_t change;
+	struct audit_finding f;
 
 	(void)user;
 	assert_int_equal(e->kind, ONCPU_EV_EXIT);
-	assert_int_equal(pipeline_audit(p, e->uid, &reading, &verdict, &change), 0);
-	assert_int_equal(verdict, AUDIT_MISMATCH);
-	assert_int_equal(pipeline_audit(p, 12345, &reading, &verdict, &change), -ENOENT);
+	assert_int_equal(pipeline_audit(p, e->uid, &reading, &f), 0);
+	assert_int_equal(f.verdict, AUDIT_MISMATCH);
+	assert_int_equal(pipeline_doubt(p, &f, "why"), 0);
+	assert_int_equal(pipeline_audit(p, 12345, &reading, &f), -ENOENT);
 	exits_seen++;
 }
 
@@ -556,25 +556,71 @@ static void test_pipeline_stores_what_the_audit_found(void **state)
 	struct audit_reading equal = { .before_ns = MS, .after_ns = MS, .kernel_ns = MS };
 	struct audit_reading lost = { .before_ns = MS, .after_ns = MS, .kernel_ns = 2 * MS };
 	struct pipeline_state before, after;
-	enum audit_verdict verdict;
 	struct instance_view view;
-	int64_t change;
+	struct audit_finding f;
 
 	push_life(1, 1);
 	assert_true(pipeline_step(w.pipeline, w.now_ns, realtime(&w)) > 0);
 	pipeline_state(w.pipeline, &before);
-	assert_int_equal(pipeline_audit(w.pipeline, 1, &equal, &verdict, &change), 0);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &equal, &f), 0);
 	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
 	pipeline_state(w.pipeline, &after);
 	assert_int_equal(after.commits, before.commits); /* nothing new: no transaction */
-	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &verdict, &change), 0);
-	assert_int_equal(verdict, AUDIT_MISMATCH);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &f), 0);
+	assert_int_equal(f.verdict, AUDIT_MISMATCH);
 	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
 	kill_and_restart(&w);
 	assert_true(correlator_view(pipeline_correlator(w.pipeline), 1, &view));
 	assert_int_equal(view.audit.mismatches, 1);
-	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &verdict, &change), 0);
-	assert_int_equal(verdict, AUDIT_EQUAL);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &f), 0);
+	assert_int_equal(f.verdict, AUDIT_EQUAL);
+	pipeline_close(&w.pipeline);
+}
+
+static int count_doubted(void *user, const struct invocation_record *r)
+{
+	*(unsigned *)user += r->doubt.cause[0] && r->flags & 1ull << RECORD_FLAG_AUDIT_MISMATCH;
+	return 0;
+}
+
+static unsigned doubted(const struct world *w)
+{
+	struct ledger_reader *reader = NULL;
+	struct ledger_query all = { 0 };
+	unsigned count = 0;
+
+	assert_int_equal(ledger_reader_open(w->directory, &reader), 0);
+	assert_int_equal(ledger_read_invocations(reader, &all, count_doubted, &count), 0);
+	ledger_reader_close(&reader);
+	return count;
+}
+
+/* Those that are stored already are flagged with the next commit, or the audit finds it again. */
+static void test_pipeline_flags_what_is_stored(void **state)
+{
+	struct world w = begin(state);
+	struct audit_reading lost = { .before_ns = MS, .after_ns = MS, .kernel_ns = 2 * MS };
+	struct audit_finding f;
+
+	push_life(1, 4);
+	push_life(2, 4);
+	assert_true(pipeline_step(w.pipeline, w.now_ns, realtime(&w)) > 0);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &f), 0);
+	assert_int_equal(pipeline_doubt(w.pipeline, &f, "why"), 0);
+	assert_int_equal(doubted(&w), 0);
+	fail_with = -ENOSPC;
+	fail_count = 1;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), -ENOSPC);
+	w.now_ns += 10000 * MS;
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
+	assert_int_equal(doubted(&w), 0);
+	assert_int_equal(pipeline_audit(w.pipeline, 1, &lost, &f), 0);
+	assert_int_equal(f.verdict, AUDIT_MISMATCH); /* it was undone, so it is there again */
+	assert_int_equal(pipeline_doubt(w.pipeline, &f, "why"), 0);
+	assert_int_equal(pipeline_step(w.pipeline, w.now_ns, realtime(&w)), 0);
+	kill_and_restart(&w);
+	assert_int_equal(doubted(&w), 4);
+	expect_stored(&w, 8);
 	pipeline_close(&w.pipeline);
 }
 
@@ -599,6 +645,7 @@ int main(void)
 		T(test_pipeline_finish_flushes),
 		T(test_pipeline_audit_comes_before_the_exit),
 		T(test_pipeline_stores_what_the_audit_found),
+		T(test_pipeline_flags_what_is_stored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,6 +325,7 @@ static void test_record_json_worst_case_is_bounded(void **state)
 	r.host[RECORD_HOST_LEN - 1] = r.boot_id[RECORD_BOOT_LEN - 1] = '\0';
 	r.function[ONCPU_NAME_LEN - 1] = r.instance[RECORD_INSTANCE_LEN - 1] = '\0';
 	r.version[RECORD_VERSION_LEN - 1] = '\0';
+	r.doubt.cause[sizeof(r.doubt.cause) - 1] = '\0';
 	r.id_len = r.continues_len = ONCPU_ID_LEN;
 	r.flags = UINT64_MAX;
 	r.status = INT32_MIN;

@@ -500,12 +500,14 @@ static void test_migration(void **state)
 	assert_int_equal(verified(*state, NULL).unsealed, 5);
 	snprintf(path, sizeof(path), "%s/ledger-20260131T12.db", (char *)*state);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db,
-				      "ALTER TABLE invocations DROP COLUMN seal;"
-				      "ALTER TABLE instances DROP COLUMN seal;DROP TABLE chain;"
-				      "PRAGMA user_version=3",
-				      NULL, NULL, NULL),
-			 SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			db,
+			"ALTER TABLE invocations DROP COLUMN seal;"
+			"ALTER TABLE instances DROP COLUMN seal;DROP TABLE chain;DROP TABLE doubts;"
+			"PRAGMA user_version=3",
+			NULL, NULL, NULL),
+		SQLITE_OK);
 	sqlite3_close(db);
 	assert_int_equal(verified(*state, NULL).unsealed, 5); /* read as it is */
 	assert_sequences(*state, NULL, 1, 5);
