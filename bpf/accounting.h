@@ -14,31 +14,33 @@
 #define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 #define READ_ONCE_OF(x) (*(volatile __typeof__(x) *)&(x))
 
-/* Publishes a picture. Only the slot's own CPU writes, with interrupts off. A reader that comes in
- * between the two halves still finds one whole copy: that is what a plain sequence lock lacks. */
-STEP void slot_publish(struct oncpu_slot *slot, const struct oncpu_slot_copy *copy)
-{
-	slot->seq++; /* odd: readers use copy[1], still the old one */
-	COMPILER_BARRIER();
-	slot->copy[0] = *copy;
-	COMPILER_BARRIER();
-	slot->seq++; /* even: readers use copy[0], the new one */
-	COMPILER_BARRIER();
-	slot->copy[1] = *copy;
-	COMPILER_BARRIER();
-}
-
-/* The copy that is whole as long as seq stands at the value that was read. */
+/*
+ * The latch: two copies, and the low bit of seq says which of them is the picture. The slot's own
+ * CPU alone writes, with interrupts off: it fills the other copy and moves on. Wherever a
+ * hypervisor stops it, a reader finds one whole copy: that is what a plain sequence lock lacks. A
+ * reader that finds seq unmoved afterwards has read one picture.
+ */
 STEP struct oncpu_slot_copy *slot_copy_at(struct oncpu_slot *slot, oncpu_u64 seq)
 {
 	return &slot->copy[seq & 1];
 }
 
-/* The cheap publication of "nobody of ours, but this task": one word, in both copies. */
-STEP void slot_publish_untracked(struct oncpu_slot *slot, oncpu_u64 task)
+STEP struct oncpu_slot_copy *slot_picture(struct oncpu_slot *slot)
 {
-	slot->copy[0].task = task;
-	slot->copy[1].task = task;
+	return slot_copy_at(slot, READ_ONCE_OF(slot->seq));
+}
+
+/* The writer's: filled in, then published. */
+STEP struct oncpu_slot_copy *slot_next_picture(struct oncpu_slot *slot)
+{
+	return slot_copy_at(slot, slot->seq + 1);
+}
+
+STEP void slot_publish(struct oncpu_slot *slot)
+{
+	COMPILER_BARRIER();
+	slot->seq++;
+	COMPILER_BARRIER();
 }
 
 /* One sample of ktime − rq clock. The smallest in a window of half a second is the true offset plus
@@ -129,11 +131,11 @@ STEP oncpu_u64 slot_clock_error(const struct oncpu_slot *slot, oncpu_u64 now_ns)
 	return slot->d_slew * (2 + ((oncpu_s64)age > 0 ? age >> CLOCK_SLEW_SHIFT : 0));
 }
 
-/* Reading ktime costs 20 to 40 ns: once a window has samples enough, every fourth switch will do.
- */
+/* Reading ktime costs 20 to 40 ns: once a window has samples enough, every sixteenth picture will
+ * do. */
 STEP int slot_clock_wanted(const struct oncpu_slot *slot)
 {
-	return slot->d_samples < 64 || !(slot->seq & 6);
+	return slot->d_samples < CLOCK_WINDOW_SAMPLES || !(slot->seq & 15);
 }
 
 STEP oncpu_s64 slot_clock_offset(const struct oncpu_slot *slot)

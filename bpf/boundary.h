@@ -17,6 +17,7 @@
 struct share {
 	u64 total, run_delay, steal, bound; /* steal: of the running slice */
 	u64 time_ns;			    /* up to when a running slice was counted */
+	u64 charged, sum, start;	    /* what it was computed from; see share_stood_still */
 	u32 running, flags;
 };
 
@@ -57,8 +58,9 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 	struct oncpu_thread *t;
 	u64 sum, start, unbooked;
 
-	if (READ_COPY(s, instance) == instance + 1 && (t = bpf_map_lookup_elem(&threads, &i)) &&
-	    t->task == was && t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
+	if (curr != was && READ_COPY(s, instance) == instance + 1 &&
+	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == was &&
+	    t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
 		left = KERNEL_AT(struct task_struct, was);
 		h->flags |= ONCPU_EVF_STALE;
 		sum = READ_KERNEL(left, se.sum_exec_runtime);
@@ -70,8 +72,8 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == curr && t->instance == instance) {
 		h->flags |= ONCPU_EVF_STALE;
 		h->running = 1;
-		sum = READ_KERNEL(running, se.sum_exec_runtime);
-		start = READ_KERNEL(running, se.exec_start);
+		h->start = start = READ_KERNEL(running, se.exec_start);
+		h->sum = sum = READ_KERNEL(running, se.sum_exec_runtime);
 		if ((s64)(sum - t->last_ns) > 0)
 			h->total += sum - t->last_ns;
 		h->time_ns = bpf_ktime_get_ns();
@@ -133,17 +135,18 @@ static __always_inline u64 bound_elsewhere(struct rq *rq, const struct cpu_clock
 }
 
 /*
- * A stale slot is a hidden switch, or a switch whose hook is to come in a moment. In the second
- * case a thread that had come in hidden is seen nowhere: neither the slot nor curr shows it. So as
- * long as the clock is fresh enough for a switch in progress, the hook is worth waiting for.
+ * A slot that is one switch behind is put right from the two tasks of that switch, whether it was
+ * hidden or its hook is to come in a moment. One that is further behind has missed a hidden switch:
+ * if another one is in progress, the thread that came in hidden is seen nowhere, neither in the
+ * slot nor as curr, and its hook is worth waiting for.
  */
-#define TRANSIT_NS 8000
 static __always_inline bool in_transit(const struct cpu_clocks *c, u64 curr, s64 d)
 {
 	struct task_struct *to = KERNEL_AT(struct task_struct, curr);
 	u64 sum, sum_when_picked;
 
-	if (!c->away && clock_age_ns(bpf_ktime_get_ns() - c->unbooked, d, c->clock) >= TRANSIT_NS)
+	if (!c->away &&
+	    clock_age_ns(bpf_ktime_get_ns() - c->unbooked, d, c->clock) >= transit_cap_ns)
 		return false;
 	/* charged since it was picked: it has arrived (idle and real-time tasks do not tell) */
 	sum = READ_KERNEL(to, se.sum_exec_runtime);
@@ -161,6 +164,23 @@ static __always_inline bool has_moved_out(const struct oncpu_slot_copy *s, u64 w
 	return t && t->task != was;
 }
 
+/*
+ * A stale slot's share is put together from counters that others write one after the other: the
+ * kernel books a slice (exec_start, then sum_exec_runtime) some time after it updated the clock,
+ * and our hook charges before it publishes. Had any of it moved meanwhile, part of a slice would be
+ * there twice or not at all, whatever the clocks and the sequence say.
+ */
+static __always_inline bool share_stood_still(const struct share *h, u64 curr,
+					      const struct oncpu_total *total)
+{
+	struct task_struct *running = KERNEL_AT(struct task_struct, curr);
+
+	if (READ_ONCE_OF(total->charged_ns) != h->charged)
+		return false;
+	return !h->running || (READ_KERNEL(running, se.exec_start) == h->start &&
+			       READ_KERNEL(running, se.sum_exec_runtime) == h->sum);
+}
+
 /* Tries once; 0 if the CPU switched meanwhile. Global: verified once, not once a try, which is what
  * the time to load the programs went into. */
 __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
@@ -171,43 +191,57 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	struct oncpu_slot_copy *s;
 	struct rq *rq;
 	u64 seq, curr, was;
+	u32 switches, behind;
+	bool own;
 	s64 d;
 
 	if (!slot || !h || !r || !(total = total_at(cpu, r->instance)))
 		return 1;
+	/* whoever makes a boundary may be moved to another CPU in the middle of it */
+	own = r->own_cpu < cpus && cpu == bpf_get_smp_processor_id();
 	seq = READ_ONCE_OF(slot->seq);
 	s = slot_copy_at(slot, seq);
 	d = slot_clock_offset(slot);
 	COMPILER_BARRIER();
 	was = READ_COPY(s, task);
-	h->total = READ_ONCE_OF(total->charged_ns);
+	h->total = h->charged = READ_ONCE_OF(total->charged_ns);
 	h->run_delay = READ_ONCE_OF(total->run_delay);
 	h->steal = h->bound = h->time_ns = h->running = h->flags = 0;
 	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
 		return 1;
 	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
+	switches = switches_of(rq);
+	behind = hidden_check ? switches - READ_COPY(s, switches) : 0;
 	curr = (u64)READ_KERNEL(rq, curr);
 	read_clocks(rq, &clocks);
-	if (hidden_check && curr &&
-	    (curr != was ||
-	     (READ_COPY(s, instance) != r->instance + 1 && (cpu == r->own_cpu || r->unsettled))))
+	if (hidden_check && behind < 2 && (u32)(curr == was) == behind)
+		return 0; /* a switch is being counted, or a picture written, at this instant */
+	if (behind ||
+	    (hidden_check && READ_COPY(s, instance) != r->instance + 1 && (own || r->unsettled)))
 		share_stale(h, s, was, cpu, r->instance, curr, d, &clocks);
 	else if (READ_COPY(s, instance) == r->instance + 1 && !has_moved_out(s, was))
 		share_running(h, s, was, &clocks, d);
-	if (cpu != r->own_cpu && wakeup_bound && (h->running || r->live > 1))
+	if (!own && wakeup_bound && (h->running || r->live > 1))
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
+	/* Its switch is not over: the kernel's own readers do not count its slice yet, which may
+	 * have begun at a wake-up long ago. */
+	if (h->running && !own && wakeup_bound &&
+	    !READ_KERNEL(KERNEL_AT(struct task_struct, curr), on_cpu))
+		h->bound += h->total - h->charged;
 	if (h->running)
 		h->bound += slot_clock_error(slot, h->time_ns) + clock_unsure_ns;
 	if (h->running && clocks.skips) /* unless a tick comes first, and updates it */
 		h->bound += clock_age_ns(h->time_ns, d, clocks.clock);
-	if (cpu != r->own_cpu && hidden_check && wakeup_bound && curr && curr != was &&
-	    r->live > 1 && in_transit(&clocks, curr, d)) {
+	if (!own && behind > 1 && wakeup_bound && r->live > 1 && in_transit(&clocks, curr, d)) {
 		if (!r->last_try)
 			return 0;
 		h->bound += WAKEUP_CAP_NS;
 	}
 	COMPILER_BARRIER();
-	return clocks_settled(rq, &clocks) && READ_ONCE_OF(slot->seq) == seq;
+	if (h->flags && !share_stood_still(h, curr, total))
+		return 0;
+	return (!hidden_check || switches_of(rq) == switches) && clocks_settled(rq, &clocks) &&
+	       READ_ONCE_OF(slot->seq) == seq;
 }
 
 /* Some 3 µs in all: a switch that is in progress is over by then, unless the hypervisor holds it.

@@ -131,6 +131,23 @@ STEP int where_move(oncpu_u32 *doing, oncpu_u32 to, oncpu_u64 *ret_delta)
 }
 
 /*
+ * A thread that ran for ran_ns up to now_ns without having been seen to come (a hidden switch) was
+ * taken for one that waits: when its running is to begin. No earlier than the instance can have
+ * waited in all, or a part would fall below zero.
+ */
+STEP oncpu_u64 where_unseen_since(const struct oncpu_where *w, oncpu_u64 now_ns, oncpu_u64 ran_ns)
+{
+	oncpu_u64 waited = READ_ONCE_OF(w->integral[ONCPU_WHERE_RUN_QUEUE]);
+
+	if (where_of(READ_ONCE_OF(w->word)) != ONCPU_WHERE_RUN_QUEUE)
+		return now_ns; /* others ran, or sat out a quota: no state changes */
+	waited += now_ns;
+	if ((oncpu_s64)waited <= 0)
+		return now_ns;
+	return now_ns - (ran_ns < waited ? ran_ns : waited);
+}
+
+/*
  * The six integrals up to `until_ns`, read now, which is a moment later; 0 if a change is in
  * progress. A state that began in that moment shows too little by it, and is signed.
  */

@@ -80,6 +80,7 @@ struct css_set {
 struct rq {
 	unsigned int nr_running;
 	unsigned int clock_update_flags;
+	u64 nr_switches; /* counted just before curr is set, under the rq's lock */
 	struct task_struct *curr;
 	struct task_struct *idle;
 	u64 clock;
@@ -186,7 +187,8 @@ extern const volatile bool direct_reads; /* set by the agent: this kernel has bp
 	})
 
 #define TASK_DEAD 0x80
-#define RQCF_REQ_SKIP 1	  /* of rq.clock_update_flags: see struct cpu_clocks */
+#define RQCF_REQ_SKIP 1 /* of rq.clock_update_flags: see struct cpu_clocks */
+#define RQCF_ACT_SKIP 2
 #define PRCTL_SYSCALL 157 /* x86-64 */
 #define PR_SET_NAME 15
 #define SIGSTOP 19

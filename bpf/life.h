@@ -82,6 +82,14 @@ static __always_inline void instance_mark_cpu(struct oncpu_instance *in, u32 cpu
 		__sync_fetch_and_or(word, bit);
 }
 
+static __always_inline void instance_mark(u32 index, u32 cpu)
+{
+	struct oncpu_instance *in = instance_at(index);
+
+	if (in)
+		instance_mark_cpu(in, cpu);
+}
+
 /* INIT, or the EXIT of an instance that never had a thread: nothing to read. Global, as others
  * below: its stack is not its callers'. */
 __noinline int emit_empty(u32 index, u32 kind, u64 time_ns, u32 flags)

@@ -153,24 +153,35 @@ static __always_inline struct oncpu_thread *thread_by_storage(struct task_struct
 
 /*
  * The thread of a task, without a helper call on the usual ways: tid → index → identity check. The
- * table can be behind for an instant when exec swaps tids; then the storage knows.
+ * table can be behind for an instant when exec swaps tids; then the storage knows, and there is no
+ * index (0).
  */
-static __always_inline struct oncpu_thread *thread_of(struct task_struct *task)
+static __always_inline struct oncpu_thread *thread_and_index(struct task_struct *task,
+							     u32 *ret_index)
 {
 	u32 tid = task->pid;
 	u32 *index = bpf_map_lookup_elem(&tids, &tid);
 	struct oncpu_thread *t;
 	u32 i;
 
+	*ret_index = 0;
 	if (!index)
 		return tid ? thread_by_storage(task) : NULL; /* pid_max was raised */
 	i = *index;
 	if (!i)
 		return NULL;
 	t = bpf_map_lookup_elem(&threads, &i);
-	if (t && t->task == (u64)task)
-		return t;
-	return thread_by_storage(task);
+	if (!t || t->task != (u64)task)
+		return thread_by_storage(task);
+	*ret_index = i;
+	return t;
+}
+
+static __always_inline struct oncpu_thread *thread_of(struct task_struct *task)
+{
+	u32 unused;
+
+	return thread_and_index(task, &unused);
 }
 
 #endif

@@ -15,96 +15,62 @@
 #include "maps.h"
 #include "boundary.h"
 #include "life.h"
+#include "switch.h"
 #include "books.h"
 
 char _license[] SEC("license") = "GPL";
 
 /* ---- the switch ---- */
 
-static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncpu_total *total,
-					     struct task_struct *prev)
-{
-	u64 sum = prev->se.sum_exec_runtime, delay = prev->sched_info.run_delay;
-	u64 voluntary = prev->nvcsw, involuntary = prev->nivcsw;
-
-	total->charged_ns += sum - t->last_ns;
-	total->run_delay += delay - t->run_delay;
-	total->voluntary += voluntary - t->voluntary;
-	total->involuntary += involuntary - t->involuntary;
-	t->last_ns = sum;
-	t->run_delay = delay;
-	t->voluntary = voluntary;
-	t->involuntary = involuntary;
-}
-
-static __always_inline void slot_clock(struct oncpu_slot *slot, struct task_struct *task)
-{
-	struct rq *rq = WALK(task)->se.cfs_rq->rq;
-	u64 clock = rq->clock;
-
-	slot->rq = (u64)rq;
-	slot->steal_ns = clock - rq->clock_task;
-	if (slot_clock_wanted(slot))
-		slot_clock_sample(slot, bpf_ktime_get_ns(), clock);
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	u32 cpu = bpf_get_smp_processor_id(), ended = 0;
+	u32 cpu = bpf_get_smp_processor_id(), index = 0, ended = 0;
 	struct oncpu_slot *slot = slot_at(cpu);
-	struct oncpu_thread *p = thread_of(prev), *n = thread_of(next);
-	struct oncpu_slot_copy copy;
+	struct oncpu_thread *p = thread_of(prev), *n = thread_and_index(next, &index);
+	struct oncpu_slot_copy *copy;
 	struct oncpu_total *total;
-	struct oncpu_instance *in;
+	struct rq *rq;
 	u64 booked;
+	s64 offset;
 
 	if (!slot) {
 		count(COUNT_cpus_ignored);
 		return 0;
 	}
-	if (!p) {
-		__asm__ volatile("" : "+r"(n)); /* or the compiler ORs two pointers: refused */
-		if (!n && !slot->copy[0].instance && slot->rq) {
-			slot_publish_untracked(slot, (u64)next);
-			return 0;
-		}
-	}
 	if (irq_on)
 		irq_at_switch();
-	slot_clock(slot, prev);
-	booked = booked_steal(KERNEL_AT(struct rq, slot->rq));
+	if (!slot->rq) /* a CPU's stays where it is */
+		slot->rq = (u64)WALK(prev)->se.cfs_rq->rq;
+	rq = KERNEL_AT(struct rq, slot->rq);
+	booked = booked_steal(rq);
 	if (where_on)
 		where_switch(p, n, prev, preempt, prev_state);
 	if (p && (total = total_at(cpu, p->instance))) {
 		charge_at_switch(p, total, prev);
-		steal_at_switch(slot, cpu, p->instance, (u64)prev, booked);
+		steal_at_switch(slot_picture(slot), cpu, p->instance, (u64)prev, booked);
 		if (prev->__state & TASK_DEAD) {
 			ended = p->instance + 1;
 			thread_forget(p, prev);
 			count(COUNT_threads_closed);
 		}
 	}
-	COMPILER_BARRIER();
-	__builtin_memset(&copy, 0, sizeof(copy));
-	copy.task = (u64)next;
-	if (n && (total = total_at(cpu, n->instance)) && (in = instance_at(n->instance))) {
-		u32 tid = next->pid, *index;
-
-		instance_mark_cpu(in, cpu);
-		n->cpu = cpu;
-		copy.start_ns = next->se.exec_start;
-		copy.base_ns = total->charged_ns + next->se.sum_exec_runtime - n->last_ns;
-		copy.delay_base = total->run_delay - n->run_delay;
-		copy.offset_ns = slot_clock_offset(slot) + (s64)slot->steal_ns;
-		if ((index = bpf_map_lookup_elem(&tids, &tid)))
-			copy.thread = *index;
-		copy.instance = n->instance + 1;
-		copy.tid = tid;
-		copy.stolen_ns = booked;
+	offset = slot_offset(slot, rq);
+	copy = slot_next_picture(slot);
+	copy->task = (u64)next;
+	copy->switches = switches_of(rq);
+	copy->instance = 0;
+	if (n && (total = total_at(cpu, n->instance))) {
+		if (n->cpu != cpu) {
+			n->cpu = cpu;
+			instance_mark(n->instance, cpu);
+		}
+		picture_of(copy, next, n, index, total);
+		copy->offset_ns = offset;
+		copy->stolen_ns = booked;
 	}
-	slot_publish(slot, &copy);
+	slot_publish(slot);
 	if (ended)
 		instance_lose_thread(ended - 1);
 	return 0;
@@ -525,6 +491,8 @@ int on_mark(struct pt_regs *ctx)
 		return 0;
 	if (!(in = instance_at(t->instance)))
 		return 0;
+	if (where_on)
+		where_here(t, task);
 	{
 		struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .live = in->threads };
 		u32 index = t->instance;
@@ -622,6 +590,8 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	if (!t || !(in = instance_at(t->instance)))
 		return 0;
 	index = t->instance;
+	if (where_on)
+		where_here(t, task);
 	{
 		struct reading reading = { .own_cpu = bpf_get_smp_processor_id(),
 					   .live = in->threads };
@@ -770,6 +740,8 @@ int on_symbol(struct pt_regs *ctx)
 		return 0;
 	if (!takes_hit(t) || !(in = instance_at(t->instance)))
 		return 0;
+	if (where_on)
+		where_here(t, task);
 	r.live = in->threads;
 	read_instance(t->instance, &r);
 	return emit_symbol(ctx, cookie, t->instance, &r);
@@ -918,7 +890,16 @@ int on_call(struct oncpu_call *call)
 		return 0;                                                                          \
 	}
 
-STUB("tp_btf/sched_switch", switch)
+SEC("tp_btf/sched_switch")
+int BPF_PROG(stub_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	if (switch_is_foreign(prev, next))
+		return 0;
+	bpf_tail_call(ctx, &hook_switch, 0);
+	count(COUNT_no_program);
+	return 0;
+}
+
 STUB("tp_btf/sched_process_fork", fork)
 STUB("tp_btf/sched_process_exec", exec)
 STUB("tp_btf/sched_process_free", free)

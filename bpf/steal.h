@@ -41,6 +41,17 @@ static __always_inline void read_steal(struct rq *rq, struct cpu_clocks *c)
 	c->unbooked = c->stolen > c->booked ? c->stolen - c->booked : 0; /* 0: it is not KVM */
 }
 
+static __always_inline bool is_away(struct rq *rq)
+{
+	return READ_KERNEL(steal_of(rq), preempted) & 1;
+}
+
+/* Asked for at the wake-up, and in force from the beginning of that switch to its end. */
+static __always_inline bool clock_skips(struct rq *rq)
+{
+	return skip_check && READ_KERNEL(rq, clock_update_flags) & (RQCF_REQ_SKIP | RQCF_ACT_SKIP);
+}
+
 /* A scheduler that does not book steal (CONFIG_PARAVIRT_TIME_ACCOUNTING, which Debian's kernels are
  * without) charges it to the task: nothing to add, but a CPU that is away is away. */
 static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
@@ -49,22 +60,34 @@ static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 	if (live_steal && steal_from_rq && bpf_core_field_exists(rq->prev_steal_time_rq))
 		read_steal(rq, c);
 	if (live_steal && steal_from_rq)
-		c->away = READ_KERNEL(steal_of(rq), preempted) & 1;
-	c->skips = skip_check && READ_KERNEL(rq, clock_update_flags) & RQCF_REQ_SKIP;
+		c->away = is_away(rq);
+	c->skips = clock_skips(rq);
 	c->clock = READ_KERNEL(rq, clock);
 	if (!c->clock)
 		count(COUNT_reads_failed);
 }
 
+/* How often the CPU has switched, modulo 2^32. */
+static __always_inline u32 switches_of(struct rq *rq)
+{
+	return (u32)READ_KERNEL(rq, nr_switches);
+}
+
 /*
- * False if the clocks moved since they were read. An update writes clock, prev_steal_time_rq and
- * clock_task within some 20 ns, so what is between the two readings, one of ktime at least, takes
- * longer than an update. (One that the hypervisor stopped half-way shows as `away`.) Steal in
- * between would be counted as running, for it came after the counter was read and before ktime.
+ * False if the clocks moved since they were read, or the CPU went away, or what it runs is no
+ * longer charged: whoever reads may himself be stopped in between. An update writes clock,
+ * prev_steal_time_rq and clock_task within some 20 ns, so what is between the two readings, one of
+ * ktime at least, takes longer than an update. (One that the hypervisor stopped half-way shows as
+ * `away`.) Steal in between would be counted as running, for it came after the counter was read and
+ * before ktime.
  */
 static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clocks *c)
 {
 	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
+		return false;
+	if (live_steal && steal_from_rq && is_away(rq) != c->away)
+		return false;
+	if (clock_skips(rq) != c->skips)
 		return false;
 	return READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
 }

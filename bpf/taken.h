@@ -49,13 +49,12 @@ static __always_inline u64 booked_steal(struct rq *rq)
 }
 
 /* At a switch away from a thread of ours: what was stolen since it came. */
-static __always_inline void steal_at_switch(const struct oncpu_slot *slot, u32 cpu, u32 instance,
-					    u64 prev, u64 booked)
+static __always_inline void steal_at_switch(const struct oncpu_slot_copy *came, u32 cpu,
+					    u32 instance, u64 prev, u64 booked)
 {
-	const struct oncpu_slot_copy *came = &slot->copy[0];
 	struct oncpu_taken *t;
 
-	if (came->task != prev || came->instance != instance + 1 || came->stolen_ns >= booked)
+	if (came->stolen_ns >= booked || came->task != prev || came->instance != instance + 1)
 		return;
 	if ((t = taken_at(cpu, instance)))
 		t->steal_ns += booked - came->stolen_ns;

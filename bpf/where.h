@@ -73,7 +73,37 @@ static __always_inline void where_quota(struct oncpu_where *w, struct task_struc
 		where_set(w, WHERE_QUOTA, group_sits_out_a_quota(prev), now);
 }
 
-/* At a switch. Two threads of one instance change its word once: no instant without either. */
+/* This kernel may hide a switch: who leaves a CPU, or makes a boundary on one, and was last seen
+ * waiting for it, has run `ran_ns` since. */
+static __always_inline void where_unseen(struct oncpu_where *w, struct oncpu_thread *t, u64 now,
+					 s64 ran_ns)
+{
+	u64 delta = 0;
+
+	if (ran_ns > 0 && t->doing == DOING_READY && where_move(&t->doing, DOING_RUN, &delta))
+		where_change(w, delta, where_unseen_since(w, now, ran_ns));
+}
+
+/* For the thread that makes a boundary. */
+static __always_inline void where_here(struct oncpu_thread *t, struct task_struct *task)
+{
+	struct oncpu_slot *slot = slot_at(bpf_get_smp_processor_id());
+	struct oncpu_where *w;
+	u64 now, clock_task;
+	struct rq *rq;
+
+	if (t->doing != DOING_READY || !slot || !slot->rq || !(w = where_at(t->instance)))
+		return;
+	rq = KERNEL_AT(struct rq, slot->rq);
+	now = bpf_ktime_get_ns();
+	clock_task = now - slot_clock_offset(slot) -
+		     (READ_KERNEL(rq, clock) - READ_KERNEL(rq, clock_task));
+	where_unseen(w, t, now,
+		     task->se.sum_exec_runtime - t->last_ns + clock_task - task->se.exec_start);
+}
+
+/* At a switch, before it is charged. Two threads of one instance change its word once: no instant
+ * without either. */
 static __always_inline void where_switch(struct oncpu_thread *p, struct oncpu_thread *n,
 					 struct task_struct *prev, bool preempt, u32 prev_state)
 {
@@ -86,6 +116,7 @@ static __always_inline void where_switch(struct oncpu_thread *p, struct oncpu_th
 		doing = preempt || !prev_state	 ? DOING_READY
 			: prev_state & TASK_DEAD ? DOING_GONE
 						 : doing_asleep(prev, prev_state);
+		where_unseen(w, p, now, prev->se.sum_exec_runtime - p->last_ns);
 		where_quota(w, prev, doing, now);
 		where_move(&p->doing, doing, &delta);
 		if (n && n->instance == p->instance) {

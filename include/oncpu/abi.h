@@ -22,7 +22,7 @@ typedef uint32_t oncpu_u32;
 typedef int32_t oncpu_s32;
 #endif
 
-#define ONCPU_ABI_VERSION 2u
+#define ONCPU_ABI_VERSION 3u
 
 #define ONCPU_MAX_CPUS 512u /* CPUs an instance may run on; a host with more is refused */
 #define ONCPU_CPU_WORDS (ONCPU_MAX_CPUS / 64u)
@@ -249,18 +249,19 @@ struct oncpu_slot_copy {
 	oncpu_u32 thread;     /* index in the thread table; 0 = not tracked */
 	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked */
 	oncpu_u32 tid;
-	oncpu_u32 reserved;
+	oncpu_u32 switches;  /* the CPU's count of them, this one included, modulo 2^32 */
 	oncpu_u64 stolen_ns; /* booked as stolen on the CPU when the slice began */
 };
 
-/* A latch: copy[seq & 1] is whole whenever seq has not moved across the read. */
+/* A latch: copy[seq & 1] is the picture, whole if seq has not moved across the read. The other one
+ * is the writer's. */
 struct oncpu_slot {
 	oncpu_u64 seq;
 	oncpu_u64 rq;	 /* address of the CPU's struct rq */
 	oncpu_s64 d_now; /* smallest ktime − rq clock in this window, and in the one before */
 	oncpu_s64 d_before;
-	oncpu_u64 d_window;    /* begin of the window */
-	oncpu_u64 steal_ns;    /* rq clock − task clock at the last switch of a tracked thread */
+	oncpu_u64 d_window; /* begin of the window */
+	oncpu_u64 reserved_ns;
 	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the
 				  agent */
 	oncpu_u32 d_samples;   /* in this window */

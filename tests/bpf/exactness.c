@@ -190,6 +190,19 @@ static uint64_t collect(struct kern_view *v, uint64_t cgroup_id, struct pair *pa
 	}
 }
 
+/* Which of the two boundaries is to blame: against what the clocks said before and after it,
+ * counted from the end of the invocation before. */
+static void show_beside(const uint64_t *c, const struct pair *p)
+{
+	int64_t before = (int64_t)(p[-1].end - c[-1]); /* of K from the clocks, about */
+
+	fprintf(stderr, "    start %+ld %+ld, end %+ld %+ld\n",
+		(long)((int64_t)(p->start - c[0]) - before),
+		(long)((int64_t)(p->start - c[1]) - before),
+		(long)((int64_t)(p->end - c[2]) - before),
+		(long)((int64_t)(p->end - c[3]) - before));
+}
+
 static int report(int mode, int count, const uint64_t *clocks, const struct pair *pairs,
 		  uint64_t total, uint64_t stat)
 {
@@ -217,6 +230,8 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 			fprintf(stderr, "  #%d d %ld in [%ld, %ld] by %ld, bound %lu, flags %x\n",
 				i, (long)d, (long)low, (long)high, (long)out,
 				(unsigned long)pairs[i].bound, pairs[i].flags);
+		if (out > (int64_t)pairs[i].bound && getenv("EXACTNESS_SHOW") && i)
+			show_beside(c, &pairs[i]);
 		worst = out > worst ? out : worst;
 		zero += pairs[i].bound == 0;
 		stale += !!(pairs[i].flags & ONCPU_EVF_STALE);

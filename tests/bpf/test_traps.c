@@ -58,12 +58,12 @@ static struct oncpu_slot *map_slots(struct fixture *f)
 }
 
 /* Until the process sleeps and the hook has seen it leave its CPU. */
-static void wait_asleep(const struct oncpu_slot *slot, pid_t pid)
+static void wait_asleep(struct oncpu_slot *slot, pid_t pid)
 {
 	char path[64], state = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	while (state != 'S' || READ_ONCE_OF(slot->copy[0].tid) == (uint32_t)pid) {
+	while (state != 'S' || READ_ONCE_OF(slot_picture(slot)->tid) == (uint32_t)pid) {
 		FILE *file = fopen(path, "re");
 
 		if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
@@ -77,14 +77,14 @@ static void wait_asleep(const struct oncpu_slot *slot, pid_t pid)
  * CPU 1 no longer writes to its slot. */
 static void wait_hook_gone(struct oncpu_slot *slot)
 {
-	uint64_t task = slot->copy[0].task;
+	uint64_t task = slot_picture(slot)->task;
 
 	do {
-		slot->copy[0].task = 1;
+		slot_picture(slot)->task = 1;
 		pin_to(1);
 		pin_to(0);
-	} while (READ_ONCE_OF(slot->copy[0].task) != 1);
-	slot->copy[0].task = task;
+	} while (READ_ONCE_OF(slot_picture(slot)->task) != 1);
+	slot_picture(slot)->task = task;
 }
 
 /* The boundary is made from outside while the instance runs on a CPU whose slot knows nothing of

@@ -5,13 +5,17 @@
 cd "$(dirname "$0")/../.." || exit 2
 [ "$(id -u)" = 0 ] || { echo "ok 1 - exactness # SKIP needs root"; exit 0; }
 [ -r /sys/kernel/btf/vmlinux ] || { echo "ok 1 - exactness # SKIP no BTF"; exit 0; }
-# A host whose hypervisor takes its CPUs away makes bounds that say nothing (exit 2), and puts a few invocations of
-# thousands outside their own (exit 1; README, Limits): each such run is shown, and one of six must be clean.
-for _ in 1 2 3 4 5 6; do
+# A host whose hypervisor takes its CPUs away makes bounds that say nothing (exit 2): then once more. One invocation
+# outside its own bound (exit 1) is shown and looked for again, a second run with one fails: what is left open
+# comes less than once in 500,000 (README, Limits).
+outside=0
+for _ in 1 2 3 4; do
 	EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" 2>/tmp/oncpu-exactness.log >/tmp/oncpu-exactness.out
 	status=$?
 	[ $status -ne 0 ] || break
-	echo "# not clean (exit $status), $(grep -c '#' /tmp/oncpu-exactness.log) outside their bound; once more"
+	[ $status -ne 1 ] || outside=$((outside + 1))
+	echo "# not clean (exit $status), $(grep -c '#' /tmp/oncpu-exactness.log) outside their bound"
+	[ $outside -lt 2 ] || break
 done
 if [ $status -eq 0 ]; then
 	echo "ok 1 - each invocation lies within its own stated bound, in six modes"

@@ -56,6 +56,28 @@ static void test_state_of_a_word(void **state)
 	assert_int_equal((WHERE_QUOTA | WHERE_FROZEN) & WHERE_BLOCKED_MASK, 0);
 }
 
+/* A thread that waits since 1000 was brought to its CPU unseen at 1040 and leaves at 1100. */
+static void test_running_that_was_taken_for_waiting(void **state)
+{
+	uint64_t parts[ONCPU_WHERE_COUNT];
+	struct oncpu_where w;
+
+	(void)state;
+	where_begin(&w, 900);
+	where_change(&w, WHERE_READY, 1000);
+	assert_int_equal(where_unseen_since(&w, 1100, 60), 1040);
+	assert_int_equal(where_unseen_since(&w, 1100, 500), 1000); /* it has not waited longer */
+	where_change(&w, WHERE_RUNNING - WHERE_READY, where_unseen_since(&w, 1100, 60));
+	assert_int_equal(where_unseen_since(&w, 1100, 60), 1100); /* another one runs already */
+	where_change(&w, 0 - WHERE_RUNNING, 1100);
+	assert_true(where_read(&w, 1100, 1100, parts));
+	assert_int_equal(parts[ONCPU_WHERE_IDLE], 100);
+	assert_int_equal(parts[ONCPU_WHERE_RUN_QUEUE], 40);
+	assert_int_equal(parts[ONCPU_WHERE_RUNNING], 60);
+	where_change(&w, WHERE_READY | WHERE_QUOTA, 1200);
+	assert_int_equal(where_unseen_since(&w, 1300, 60), 1300);
+}
+
 /* A life as a list of changes at instants; what each state must have got up to the last of them. */
 static void test_integrals_of_a_life(void **state)
 {
@@ -236,6 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_state_of_a_word),
+		cmocka_unit_test(test_running_that_was_taken_for_waiting),
 		cmocka_unit_test(test_integrals_of_a_life),
 		cmocka_unit_test(test_a_change_in_progress_is_seen),
 		cmocka_unit_test(test_a_thread_moves_once),
