@@ -166,6 +166,8 @@ int answer_begin(struct answer *answer, struct http_request *request, const char
 		return http_reply_problem(request, 500, "the ledger cannot be read: %s",
 					  ledger_error());
 	}
+	if (answer->reader)
+		ledger_reader_share(answer->reader, api->contents);
 	return http_reply_stream(request, type, produce, answer_free, answer);
 }
 
@@ -446,7 +448,8 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	if (!api->config.policies)
 		api->config.policies = policies_embedded();
 	api->metrics = malloc(sizeof(*api->metrics));
-	if (!api->metrics) {
+	if (!api->metrics || ledger_contents_new(&api->contents)) {
+		free(api->metrics);
 		free(api);
 		return -ENOMEM;
 	}
@@ -474,6 +477,7 @@ void api_free(struct api **api)
 		return;
 	pthread_mutex_destroy(&(*api)->live.lock);
 	free((*api)->metrics);
+	ledger_contents_free(&(*api)->contents);
 	free((*api)->pending.list);
 	free(*api);
 	*api = NULL;
