@@ -399,7 +399,7 @@ static int visit_of_few(struct scan *scan, sqlite3_stmt *st)
 {
 	struct few *few = (struct few *)scan; /* its first member */
 
-	rows_read_invocation(st, &scan->policies, &few->records[few->count++]);
+	scan_read_invocation(scan, st, &few->records[few->count++]);
 	return 0;
 }
 
@@ -425,6 +425,7 @@ static int read_few(struct ledger_reader *reader, const struct segment_file *fil
 		}
 		r = reader_pass_over(reader, files[count].file, r);
 	}
+	doubts_close(&few.scan.doubts);
 	while (r == 0 && few.count > 0)
 		r = scan->visit_invocation(scan->user, &few.records[--few.count]);
 	free(few.records);

@@ -189,8 +189,9 @@ def sealed_and_edited():
         check("  and they are", all("integrity" in r for r in records + instances), records[:1])
         one = first.get("/v1/invocations?fields=integrity").lines()[0]
         check("  that member alone can be asked for", one == {"integrity": records[0]["integrity"]}, one)
+        flags = [flag["name"] for flag in first.get("/v1/flags").json()["flags"]]
         first.stop()
-        edit(first.state)
+        edit(first.state, flags.index("audit_mismatch"))
         second = Agent(config=config, place=first.work)
         full, empty, _ = records_described(second, "edited", 3)[0]
         second.stop()
@@ -204,8 +205,9 @@ def sealed_and_edited():
           all(empty[n] is None for n in optional), empty)
 
 
-def edit(state):
-    """The first record has all that one can have, the second nothing of it. The seals do not fit any more."""
+def edit(state, mismatch):
+    """The first record has all that one can have, the second nothing of it. The seals do not fit any more. mismatch:
+    the number of the flag that what was found out later is shown by."""
     unknown = ["memory_mb", "max_memory_bytes", "run_queue_ns", "voluntary", "involuntary", "threads", "quota_us",
                "period_us", "steal_ns", "irq_ns", "cpu_net_ns", "init_wall_ns", "init_cpu_ns"] + [
         f"where_{n}_ns" for n in ("running", "run_queue", "throttled", "blocked_io", "idle", "frozen")]
@@ -216,9 +218,13 @@ def edit(state):
     for key, value, version in ((first, 1, "v1"), (second, -1, "")):
         ledger.execute(f"UPDATE invocations SET {','.join(f'{n}={value}' for n in unknown)},"
                        "version=(SELECT text_key FROM texts WHERE text=?) WHERE record_key=?", (version, key))
-    ledger.execute("UPDATE invocations SET status=77,cold_start=1,marks_lost=1,events_lost=2,flags=-1,id=?,continues=?,"
+    ledger.execute("UPDATE invocations SET status=77,cold_start=1,marks_lost=1,events_lost=2,flags=?,id=?,continues=?,"
                    "extensions=?,segments=? WHERE record_key=?",
-                   (b"\x01", b"\xff", extension, struct.pack("<qqqq", 1, 2, 3, 4), first))
+                   (~(1 << mismatch), b"\x01", b"\xff", extension, struct.pack("<qqqq", 1, 2, 3, 4), first))
+    sequence = first & ((1 << 40) - 1)
+    ledger.execute("INSERT INTO doubts SELECT boot_id,(SELECT text FROM texts WHERE text_key=instance),?,?,0,5,'a test',1 "
+                   "FROM invocations JOIN boots ON boot_key=record_key>>40 WHERE record_key=?",
+                   (sequence - 1, sequence, first))
     ledger.execute("UPDATE instances SET marks_lost=1,events_lost=2,flags=-1,audits=1")
     ledger.commit()
     ledger.close()
