@@ -215,22 +215,6 @@ struct listing {
 	int error;
 };
 
-/* "audit" of an open instance: null before its first comparison. */
-static void write_audit_book(struct json_writer *w, const struct audit_book *book)
-{
-	if (!book->count) {
-		jw_key_null(w, "audit");
-		return;
-	}
-	jw_key(w, "audit");
-	jw_object_open(w);
-	jw_key_int64(w, "count", book->count);
-	jw_key_int64(w, "mismatches", book->mismatches);
-	jw_key_int64(w, "difference_ns", book->difference_ns);
-	jw_key_int64(w, "worst_ns", book->worst_ns);
-	jw_object_close(w);
-}
-
 static void on_view(void *user, const struct instance_view *view)
 {
 	struct listing *listing = user;
@@ -248,13 +232,9 @@ static void on_view(void *user, const struct instance_view *view)
 	jw_key_bool(&w, "in_invocation", view->in_invocation);
 	jw_key_int64(&w, "total_cpu_ns", view->total_cpu_ns);
 	jw_key_int64(&w, "invocations", view->invocations);
-	write_audit_book(&w, &view->audit);
-	jw_key(&w, "flags");
-	jw_array_open(&w);
-	for (int i = 0; i < RECORD_FLAG_COUNT; i++)
-		if (view->flags & 1ull << i)
-			jw_string(&w, record_flag_name((enum record_flag)i));
-	jw_array_close(&w);
+	record_audit_json(&w, view->audit.count, view->audit.mismatches, view->audit.difference_ns,
+			  view->audit.worst_ns);
+	record_flags_json(&w, view->flags);
 	jw_object_close(&w);
 	n = jw_end(&w);
 	if (n < 0 || fprintf(listing->out, "%s\n", line) < 0)
