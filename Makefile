@@ -136,6 +136,7 @@ check: build-tests
 test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build-tests
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=address all unit
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=thread all
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=fuzzer fuzzers
 	$(Q)KERNELS="$(or $(KERNELS),6.1 6.12)" tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) \
 		tests/fuzz/test_fuzz.sh tests/vm/run.sh
@@ -173,7 +174,7 @@ bench: test-deps
 DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsqlite3-dev \
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3 libncurses-dev libssl-dev
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
-	libasan8 libubsan1 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev \
+	libasan8 libubsan1 libtsan2 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev \
 	python3-jsonschema systemd strace dpkg-dev python3-pyte
 # of prometheus its program is wanted, not its service
 define install

@@ -82,6 +82,7 @@ struct scrape {
 	struct metrics metrics;
 	struct api_health health;
 	char version[32], host[RECORD_HOST_LEN];
+	bool degraded;
 	struct kernel_counter kernel[KERNEL_COUNTERS];
 	unsigned kernel_count;
 	uint64_t missed;
@@ -338,7 +339,7 @@ static bool host_number(const struct scrape *s, enum metric metric, uint64_t *re
 		[METRIC_LAG_BYTES] = h->ring_used_bytes,
 		[METRIC_COMMITS] = h->commits,
 		[METRIC_COMMITS_FAILED] = h->failed_commits,
-		[METRIC_DEGRADED] = h->degraded && h->degraded[0],
+		[METRIC_DEGRADED] = s->degraded,
 		[METRIC_AUDIT_COMPARISONS] = h->audit_readings,
 		[METRIC_AUDIT_ALARMS] = h->audit_mismatches,
 		[METRIC_MARK_OBJECTS] = h->mark_objects,
@@ -434,6 +435,12 @@ static void take(struct api *api, struct scrape *s)
 	config->health(config->user, &s->health);
 	snprintf(s->version, sizeof(s->version), "%s", s->health.version);
 	snprintf(s->host, sizeof(s->host), "%s", s->health.host);
+	s->degraded = s->health.degraded && s->health.degraded[0];
+	/* the others are the loop's, which goes on */
+	s->health.version = s->version;
+	s->health.host = s->host;
+	s->health.boot_id = s->health.ledger_directory = NULL;
+	s->health.degraded = s->health.audit_last = NULL;
 	while (s->kernel_count < KERNEL_COUNTERS &&
 	       config->counter(config->user, s->kernel_count, &k->name, &k->help, &k->value)) {
 		s->kernel_count++;
