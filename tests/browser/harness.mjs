@@ -30,6 +30,7 @@ export async function browser() {
 	return chromium.launch({
 		executablePath: '/usr/bin/chromium',
 		headless: true,
+		timeout: 90000,
 		args: [
 			'--no-sandbox',
 			'--disable-gpu',
@@ -46,7 +47,7 @@ export async function browser() {
 export async function open(b, base, options = {}) {
 	const context = await b.newContext({ viewport: { width: 1280, height: 900 }, ...options });
 	const page = await context.newPage();
-	page.setDefaultTimeout(15000);
+	page.setDefaultTimeout(60000); // of a machine that others are busy on, too
 	const said = { errors: [], outside: [], asked: [] };
 	page.on('console', (m) => ['error', 'warning'].includes(m.type()) && said.errors.push(m.text()));
 	page.on('pageerror', (e) => said.errors.push(String(e)));

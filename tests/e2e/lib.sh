@@ -51,7 +51,7 @@ agent_up() { # until it says that it is ready
 	setsid "$B/oncpu" agent --state-dir "$work/state" --socket "$work/s.sock" --ready-fd 9 "$@" \
 		>>"$work/agent.log" 2>&1 &
 	agent=$!
-	IFS= read -r -n 1 -t 20 -u 9 _
+	IFS= read -r -n 1 -t 60 -u 9 _
 }
 agent_down() { kill "$agent" 2>/dev/null; wait "$agent" 2>/dev/null; agent=; }
 agent_kill() { kill -KILL -- "-$agent" 2>/dev/null; wait "$agent" 2>/dev/null; agent=; }

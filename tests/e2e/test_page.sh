@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# run.sh: timeout 400
 # The built-in page in Debian's Chromium: its numbers are the API's, it works without a mouse, in both colours
 # and at both widths, with 100,000 invocations, with a hostile function, without the agent, and with a token.
 . "$(dirname "$0")/lib.sh"
@@ -17,7 +18,7 @@ exec 8<>"$work/listens"
 (cd tests/lambda && exec "$B/oncpu" run --quiet --function sleeper --user nobody --listen 127.0.0.1:0 --ready-fd 8 \
 	--state-dir "$work/state" --socket "$work/s.sock" -- /usr/bin/python3 bare.py) >>"$work/agent.log" 2>&1 &
 slicer=$!
-IFS= read -r -t 20 -u 8 front
+IFS= read -r -t 60 -u 8 front
 "$B/oncpu" invoke sleeper --endpoint "127.0.0.1:$front" --data '{"do":"until","ms":200}' >/dev/null || bad=1
 kill "$slicer"
 wait "$slicer"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// AWS's own caller, unmodified. caller.mjs MODULES ENDPOINT: one line of JSON a case.
+// AWS's own caller, unmodified. caller.mjs MODULES ENDPOINT GATE: one line of JSON a case. A streamed
+// answer goes on when GATE is made, and that is when its first piece is here.
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [modules, endpoint] = process.argv.slice(2);
+const [modules, endpoint, gate] = process.argv.slice(2);
 const { LambdaClient, InvokeCommand, InvokeWithResponseStreamCommand } = createRequire(modules + "/")("@aws-sdk/client-lambda");
 const client = new LambdaClient({
   endpoint, region: "us-east-1", maxAttempts: 1,
@@ -30,6 +32,7 @@ async function stream(FunctionName, event, more = {}) {
       { FunctionName, Payload: JSON.stringify(event), ...more }));
     let text = "", chunks = 0, complete;
     for await (const part of answer.EventStream) {
+      if (part.PayloadChunk && event.gate) writeFileSync(event.gate, "");
       if (part.PayloadChunk) { chunks++; text += Buffer.from(part.PayloadChunk.Payload).toString(); }
       if (part.InvokeComplete) complete = part.InvokeComplete;
     }
@@ -48,7 +51,7 @@ say("dry", await invoke("hello", {}, { InvocationType: "DryRun" }));
 say("arn", await invoke("arn:aws:lambda:us-east-1:000000000000:function:hello", { name: "by ARN" }));
 say("unknown", await invoke("nobody-knows", {}));
 say("large", await invoke("hello", { payload: "y".repeat(7 << 20) }));
-say("streamed", await stream("stream", { pieces: 50 }, { LogType: "Tail" }));
+say("streamed", await stream("stream", { pieces: 50, gate }, { LogType: "Tail" }));
 say("broken", await stream("stream", { pieces: 3, break: true }));
 say("whole", await stream("hello", { name: "Ada" }));
 say("thrown", await stream("hello", { do: "throw" }));

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // Handlers for AWS's own runtime client: what the event's "do" says.
+import { existsSync } from "node:fs";
+
 let count = 0;
+
+/* Until its caller has made that file. */
+const gate = async (path) => { while (!existsSync(path)) await new Promise((done) => setTimeout(done, 5)); };
 
 const post = (path, body) => fetch(
   `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation/${path}`,
@@ -15,7 +20,13 @@ const actions = {
   length: (event) => ({ length: event.payload.length }),
   large: (event) => "x".repeat(event.bytes),
   sleep: async (event) => { await new Promise((done) => setTimeout(done, event.ms)); return count; },
-  burn: (event) => { const end = Date.now() + event.ms; while (Date.now() < end); return { burned: true }; },
+  gate: async (event) => { await gate(event.gate); return count; },
+  burn: (event) => {
+    const begun = process.cpuUsage();
+    let used;
+    do used = process.cpuUsage(begun); while (used.user + used.system < event.ms * 1000);
+    return { burned: true };
+  },
   exit: (event) => process.exit(event.status),
   suspend: async (event, context) => {
     const seen = [event.name], ids = [context.awsRequestId];
@@ -48,6 +59,7 @@ export const stream = globalThis.awslambda?.streamifyResponse(async (event, resp
   response.setContentType("text/plain");
   for (let i = 0; i < event.pieces; i++) {
     response.write(`piece ${i}\n`);
+    if (event.gate && i === 0) await gate(event.gate);
     await new Promise((done) => setImmediate(done));
   }
   if (event.break) throw new Error("broken off");
