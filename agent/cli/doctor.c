@@ -257,8 +257,16 @@ static void say_audit(struct doctor *d, const json_t *audit)
 	long long readings = json_integer_value(json_object_get(audit, "readings"));
 	long long mismatches = json_integer_value(json_object_get(audit, "mismatches"));
 
+	long long unreadable = json_integer_value(json_object_get(audit, "unreadable"));
+
 	if (!audit)
 		return;
+	if (unreadable)
+		say(d, WARN, "the kernel's own books",
+		    "the audit needs CAP_DAC_READ_SEARCH; the agent's log has the kernel's word",
+		    "%lld times a cgroup's cpu.stat could not be read: its accounts are not "
+		    "compared",
+		    unreadable);
 	if (!readings) {
 		say(d, GOOD, "accounts = cpu.stat", NULL,
 		    "nothing compared yet (instances in cgroups are, every audit = 10s)");

@@ -129,8 +129,10 @@ static void judge(struct audit *a, struct pipeline *p, const struct instance_vie
 
 static void say_unreadable(struct audit *a, int err)
 {
+	if (err == -ENOENT || err == -EBUSY) /* it is over, or lived in again */
+		return;
 	a->counters.unreadable++;
-	if (a->told_unreadable || err == -ENOENT)
+	if (a->told_unreadable)
 		return;
 	a->told_unreadable = true;
 	log_warning("audit: the cgroups' own totals cannot be read: %s%s", strerror(-err),

@@ -111,14 +111,29 @@ up $all
 check "without all that a number can be had without ($all)" caged 10
 down
 
+audited() { # doctor says that the kernel's own total of a cgroup was compared
+	mkdir -p "$cage"
+	# shellcheck disable=SC2016
+	sh -c 'echo $$ >"$0/cgroup.procs"; read -r _ <"$1"' "$cage" "$work/go" &
+	waiting=$!
+	until oncpu doctor --json | jq -e 'select(.what == "the kernel'"'"'s own books" or
+		(.what == "accounts = cpu.stat" and (.found | test("[1-9][0-9]* comparisons")))) | .verdict' >"$work/audit"; do
+		kill -0 $waiting || break
+	done
+	echo go >"$work/go"
+	wait $waiting
+	[ "$(cat "$work/audit")" = '"ok"' ] || { oncpu doctor | grep -i "books\|cpu.stat"; return 1; }
+}
+printf '[agent]\naudit = 100ms\n' | cat - "$work/c" >"$work/audited"
+
 # an agent in a container of its own (mount, net, uts and ipc namespaces, the host's pids and cgroups) with no
 # more than the documented capabilities; functions in containers of others, on overlayfs
-caps=+sys_admin,+bpf,+perfmon,+sys_ptrace,+kill,+setuid,+setgid,+chown,+fowner,+dac_override
+caps=+sys_admin,+bpf,+perfmon,+sys_ptrace,+kill,+setuid,+setgid,+chown,+fowner,+dac_override,+dac_read_search
 rm -rf "$work/state"
 : >"$work/agent.log"
 setsid unshare --mount --net --uts --ipc setpriv --bounding-set "-all,$caps" --inh-caps "-all,$caps" \
 	--ambient-caps "-all,$caps" --securebits +noroot,+no_setuid_fixup \
-	"$B/oncpu" agent --config "$work/c" --state-dir "$work/state" --socket "$work/s.sock" --ready-fd 9 \
+	"$B/oncpu" agent --config "$work/audited" --state-dir "$work/state" --socket "$work/s.sock" --ready-fd 9 \
 	>>"$work/agent.log" 2>&1 &
 agent=$!
 check "an agent in a container, with the documented capabilities only" read -r -n 1 -t 20 -u 9
@@ -135,6 +150,7 @@ contained() { # FILE: process 1 of another container
 		mount -t overlay -o "lowerdir=$0/image,upperdir=$0/box/upper,workdir=$0/box/work" none "$0/box/root"
 		exec chroot --userspec=65534:65534 "$0/box/root" "/$1" "$1" 30' "$work" "$1"
 }
+check "its audit reads the kernel's own books" audited
 for file in static dynamic; do
 	contained $file
 	check "it measures a $file function in somebody else's container" each_once $file:30

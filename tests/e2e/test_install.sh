@@ -72,7 +72,8 @@ await() { # WORD: until the supervisor has been told it, by the unit's main proc
 	return 1
 }
 await listening
-mkdir -p "$work/state" "$work/run"
+mkdir -p "$work/state" "$work/run" "$root/oncpu-e2e-unit"
+printf '[agent]\naudit = 100ms\n[function "unit"]\ncgroup = /oncpu-e2e-unit\n' >"$work/conf"
 install -d -o nobody -m 700 "$work/private"
 install -o nobody -m 700 "$work/marks" "$work/private/marks"
 notify=$work/notify
@@ -85,7 +86,7 @@ confined() { # the agent as the unit has it: all read-only but what it names; st
 			*) mount -o remount,bind,ro "$fs" 2>/dev/null || true ;; esac
 		done
 		umask "$2"
-		exec setpriv --bounding-set="$1" --inh-caps=-all --no-new-privs "${@:3}" "$0/dest/usr/bin/oncpu" agent \
+		exec setpriv --bounding-set="$1" --inh-caps=-all --no-new-privs "${@:3}" "$0/dest/usr/bin/oncpu" agent --config "$0/conf" \
 			--state-dir "$0/state" --socket "$0/run/s.sock" --ready-fd 9' "$work" "$bounding" "$(value UMask)" "$@"
 }
 oncpu() { "$B/oncpu" "$@" --state-dir "$work/state" --socket "$work/run/s.sock"; }
@@ -99,6 +100,20 @@ check "the agent has the unit's capabilities and no other" test "$(bits Eff "$ag
 check "its other half has none" test "$(bits Eff "$(pgrep -P "$agent")")" = 0000000000000000
 setpriv --reuid=65534 --regid=65534 --clear-groups "$work/private/marks" private 50
 check "with those it measures a binary that only its owner can read" each_once private:50
+mkfifo "$work/go"
+# shellcheck disable=SC2016
+sh -c 'echo $$ >"$0/cgroup.procs"; read -r _ <"$1"' "$root/oncpu-e2e-unit" "$work/go" &
+waiting=$!
+audited() { # by doctor's word; it does not end before it has one
+	until oncpu doctor --json | jq -e 'select(.what == "the kernel'"'"'s own books" or
+		(.what == "accounts = cpu.stat" and (.found | test("[1-9][0-9]* comparisons")))) | .verdict' >"$work/audit"; do
+		kill -0 "$waiting" || break
+	done
+	[ "$(cat "$work/audit")" = '"ok"' ]
+}
+check "with those its audit reads the kernel's own books" audited
+echo go >"$work/go"
+wait "$waiting"
 check "WatchdogSec: it is fed" await WATCHDOG=1 "$agent"
 check "and again" await WATCHDOG=1 "$agent"
 kill "$agent"
