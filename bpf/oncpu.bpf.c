@@ -802,11 +802,12 @@ static __always_inline void call_read(struct oncpu_call *call, struct oncpu_inst
 	call->time_ns = bpf_ktime_get_ns();
 }
 
-static __always_inline void call_answer(struct oncpu_call *call, const struct reading *r)
+static __always_inline void call_answer(struct oncpu_call *call, const struct oncpu_instance *in,
+					const struct reading *r)
 {
 	call->reading.bound_ns = r->bound;
 	call->reading.running = r->running_elsewhere;
-	call->reading.reserved = 0;
+	call->reading.threads = in->threads;
 }
 
 /* Apart from call_boundary, which calls deep: see kernel.h. */
@@ -844,7 +845,7 @@ static __noinline int call_total(struct oncpu_call *call, struct oncpu_instance 
 	struct reading r = {};
 
 	call_read(call, in, &r);
-	call_answer(call, &r);
+	call_answer(call, in, &r);
 	return 0;
 }
 

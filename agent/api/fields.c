@@ -75,8 +75,7 @@ static int every_member(char *line, size_t size)
 					    .status = -1,
 					    .marks_lost = 1,
 					    .events_lost = 1,
-					    .doubt.cause = "?",
-					    .seal = { .position = 1 } };
+					    .doubt.cause = "?" };
 
 	return invocation_record_json(&record, line, size);
 }

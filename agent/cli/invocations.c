@@ -34,6 +34,9 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 		case 'a':
 			l->audit = true;
 			break;
+		case 'f':
+			l->select.function = optarg;
+			break;
 		case 'i':
 			l->select.id = optarg;
 			break;
@@ -49,10 +52,17 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 		case 'F':
 			l->follow = true;
 			break;
-		default:
-			if (!source_option(c, optarg, &l->place, &l->select, NULL))
-				return command_misused(command->name, argc, argv);
+		case 't':
+			l->select.since = optarg;
 			break;
+		case 's':
+			l->place.state_dir = optarg;
+			break;
+		case 'S':
+			l->place.socket = optarg;
+			break;
+		default:
+			return command_misused(command->name, argc, argv);
 		}
 	}
 	if (optind < argc)

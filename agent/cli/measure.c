@@ -31,6 +31,8 @@
 #include "daemon/config.h"
 #include "kern/kern.h"
 
+enum { SETTLE_MS = 1000 }; /* of a host that is busy: some µs are the rule */
+
 struct measurement {
 	struct place place;
 	const char *function, *id;
@@ -203,6 +205,8 @@ static int run(struct measurement *m)
 		return command_fail("cannot start %s: %s", m->program[0], strerror(errno));
 	wait_for_tree(m, pid, signals);
 	close(signals);
+	if (!m->no_wait)
+		(void)kern_boundary_settle(m->boundary, m->uid, SETTLE_MS);
 	status = WIFSIGNALED(m->status)	  ? ONCPU_STATUS_CRASHED
 		 : WEXITSTATUS(m->status) ? ONCPU_STATUS_ERROR
 					  : ONCPU_STATUS_OK;

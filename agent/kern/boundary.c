@@ -2,6 +2,7 @@
 /* Boundaries from outside, through the pinned syscall program: they stand while the agent is down.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,21 @@ int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_readin
 	if (!error)
 		take_reading(&c, ret_reading);
 	return error;
+}
+
+/* Nothing announces it: a process is waited for, and its cgroup is empty, some µs before. */
+int kern_boundary_settle(struct kern_boundary *b, uint64_t uid, int most_ms)
+{
+	for (int waited = 0;; waited++) {
+		struct oncpu_call c = { .op = ONCPU_CALL_READ, .uid = uid };
+		int error = call(b, &c);
+
+		if (error || c.reading.threads <= 0)
+			return error;
+		if (waited == most_ms)
+			return -ETIMEDOUT;
+		poll(NULL, 0, 1);
+	}
 }
 
 int kern_boundary_make(struct kern_boundary *b, uint64_t uid, uint32_t kind, const char *id,

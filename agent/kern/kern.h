@@ -158,6 +158,9 @@ int kern_boundary_mark(struct kern_boundary *b, uint64_t uid, uint32_t kind, con
 		       size_t id_len, int32_t status, uint64_t peak_bytes,
 		       struct kern_reading *ret_reading);
 int kern_boundary_read(struct kern_boundary *b, uint64_t uid, struct kern_reading *ret_reading);
+/* Of an instance whose processes have ended: waits until their last switches have come, too, for
+ * what they use until then is the kernel's as well; at most `most_ms`. 0, -ETIMEDOUT, -errno. */
+int kern_boundary_settle(struct kern_boundary *b, uint64_t uid, int most_ms);
 /* Lets go of a held instance: EXIT follows once no thread is left. */
 int kern_boundary_release(struct kern_boundary *b, uint64_t uid);
 

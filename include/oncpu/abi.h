@@ -356,7 +356,7 @@ struct oncpu_call {
 		struct { /* of READ, besides total_ns and time_ns */
 			oncpu_u64 bound_ns;
 			oncpu_u32 running; /* threads on a CPU: their sums are extrapolated */
-			oncpu_u32 reserved;
+			oncpu_s32 threads; /* whose last switch has not come yet */
 		} reading;
 	};
 };

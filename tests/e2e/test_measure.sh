@@ -61,6 +61,18 @@ PYTHON
 }
 check "the whole tree is in it, the last orphan too, and it is what cpu.stat says" tree
 
+short() { # its last moments, after it was waited for, are the kernel's as well as ours
+	local i cpu stat wrong=0
+	for i in {1..20}; do
+		measure --function thumb --id "short-$i" -- sh -c : || return 1
+		stat=$(sed -nE 's/^cpu\.stat .* ([0-9]+) ns.*/\1/p' "$work/said")
+		cpu=$(sed -nE 's/^on-CPU .* ([0-9]+) ns.*/\1/p' "$work/said")
+		[ $((cpu - stat)) -ge 0 ] && [ $((cpu - stat)) -lt 1000 ] || { echo "# $cpu ns, cpu.stat $stat"; wrong=$((wrong + 1)); }
+	done
+	[ $wrong = 0 ]
+}
+check "20 short programs: each is what cpu.stat says" short
+
 spins() { # what measure itself has been charged while its program, its child, computed
 	measure --function thumb --id spins -- /usr/bin/python3 -c '
 import os, sys, time
