@@ -75,7 +75,8 @@ static int every_member(char *line, size_t size)
 					    .status = -1,
 					    .marks_lost = 1,
 					    .events_lost = 1,
-					    .doubt.cause = "?" };
+					    .doubt.cause = "?",
+					    .seal = { .position = 1 } };
 
 	return invocation_record_json(&record, line, size);
 }

@@ -33,6 +33,7 @@ struct pending {
 struct api {
 	struct api_config config;
 	struct metrics *metrics;
+	struct ledger_contents *contents; /* what producers remember of closed segments */
 	struct pending pending;
 	_Atomic uint64_t told; /* hash of the last warning of a damaged segment that was logged */
 	atomic_bool stopping;

@@ -166,6 +166,8 @@ int answer_begin(struct answer *answer, struct http_request *request, const char
 		return http_reply_problem(request, 500, "the ledger cannot be read: %s",
 					  ledger_error());
 	}
+	if (answer->reader)
+		ledger_reader_share(answer->reader, api->contents);
 	return http_reply_stream(request, type, produce, answer_free, answer);
 }
 
@@ -213,22 +215,6 @@ struct listing {
 	int error;
 };
 
-/* "audit" of an open instance: null before its first comparison. */
-static void write_audit_book(struct json_writer *w, const struct audit_book *book)
-{
-	if (!book->count) {
-		jw_key_null(w, "audit");
-		return;
-	}
-	jw_key(w, "audit");
-	jw_object_open(w);
-	jw_key_int64(w, "count", book->count);
-	jw_key_int64(w, "mismatches", book->mismatches);
-	jw_key_int64(w, "difference_ns", book->difference_ns);
-	jw_key_int64(w, "worst_ns", book->worst_ns);
-	jw_object_close(w);
-}
-
 static void on_view(void *user, const struct instance_view *view)
 {
 	struct listing *listing = user;
@@ -246,13 +232,9 @@ static void on_view(void *user, const struct instance_view *view)
 	jw_key_bool(&w, "in_invocation", view->in_invocation);
 	jw_key_int64(&w, "total_cpu_ns", view->total_cpu_ns);
 	jw_key_int64(&w, "invocations", view->invocations);
-	write_audit_book(&w, &view->audit);
-	jw_key(&w, "flags");
-	jw_array_open(&w);
-	for (int i = 0; i < RECORD_FLAG_COUNT; i++)
-		if (view->flags & 1ull << i)
-			jw_string(&w, record_flag_name((enum record_flag)i));
-	jw_array_close(&w);
+	record_audit_json(&w, view->audit.count, view->audit.mismatches, view->audit.difference_ns,
+			  view->audit.worst_ns);
+	record_flags_json(&w, view->flags);
 	jw_object_close(&w);
 	n = jw_end(&w);
 	if (n < 0 || fprintf(listing->out, "%s\n", line) < 0)
@@ -446,7 +428,8 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	if (!api->config.policies)
 		api->config.policies = policies_embedded();
 	api->metrics = malloc(sizeof(*api->metrics));
-	if (!api->metrics) {
+	if (!api->metrics || ledger_contents_new(&api->contents)) {
+		free(api->metrics);
 		free(api);
 		return -ENOMEM;
 	}
@@ -474,6 +457,7 @@ void api_free(struct api **api)
 		return;
 	pthread_mutex_destroy(&(*api)->live.lock);
 	free((*api)->metrics);
+	ledger_contents_free(&(*api)->contents);
 	free((*api)->pending.list);
 	free(*api);
 	*api = NULL;

@@ -63,6 +63,11 @@ struct pricing {
 	const char *host;     /* the host's own policy in it, or NULL */
 	char names[1024];     /* of policies, with commas between; "" = the default */
 };
+/* Takes an option that says where to read, what of it and by whose policies: --state-dir, --socket,
+ * --function, --since, --policies, --host-policy (without a pricing not the last two). False: it is
+ * another one. The value is borrowed. */
+bool source_option(int option, const char *value, struct place *place, struct selection *s,
+		   struct pricing *pricing);
 /* Adds one --policy's names. -EINVAL: too many. */
 int pricing_add(struct pricing *pricing, const char *names);
 int source_compare(const struct place *place, const struct selection *s,

@@ -39,7 +39,7 @@ struct command_option {
 #define OPTION_SINCE                                                                               \
 	{                                                                                          \
 		"since", 't', "T",                                                                 \
-			"only what began since then: 15m (ago), RFC 3339 in UTC, or ns since the " \
+			"only what ended since then: 15m (ago), RFC 3339 in UTC, or ns since the " \
 			"epoch"                                                                    \
 	}
 #define OPTIONS_END                                                                                \

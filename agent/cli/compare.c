@@ -60,32 +60,16 @@ static int command_compare(int argc, char **argv)
 		case 'c':
 			c.form = FORM_CSV;
 			break;
-		case 'f':
-			s.function = optarg;
-			break;
-		case 't':
-			s.since = optarg;
-			break;
 		case 'P':
 			if (pricing_add(&pricing, optarg))
 				return command_fail("too many policies (--policy all shows every "
 						    "one)"),
 				       2;
 			break;
-		case 'F':
-			pricing.policies = optarg;
-			break;
-		case 'H':
-			pricing.host = optarg;
-			break;
-		case 's':
-			place.state_dir = optarg;
-			break;
-		case 'S':
-			place.socket = optarg;
-			break;
 		default:
-			return command_misused("compare", argc, argv);
+			if (!source_option(o, optarg, &place, &s, &pricing))
+				return command_misused("compare", argc, argv);
+			break;
 		}
 	}
 	if (optind < argc)

@@ -319,26 +319,13 @@ static int command_export(int argc, char **argv)
 		case 'C':
 			e.form = FORM_CLOUDEVENTS;
 			break;
-		case 'f':
-			s.function = optarg;
-			break;
-		case 't':
-			s.since = optarg;
-			break;
 		case 'P':
 			snprintf(pricing.names, sizeof(pricing.names), "%s", optarg);
 			break;
-		case 'F':
-			pricing.policies = optarg;
-			break;
-		case 's':
-			place.state_dir = optarg;
-			break;
-		case 'S':
-			place.socket = optarg;
-			break;
 		default:
-			return command_misused("export", argc, argv);
+			if (!source_option(o, optarg, &place, &s, &pricing))
+				return command_misused("export", argc, argv);
+			break;
 		}
 	}
 	if (optind < argc)

@@ -266,12 +266,6 @@ static int command_forecast(int argc, char **argv)
 		case 'j':
 			f.json = true;
 			break;
-		case 'f':
-			s.function = optarg;
-			break;
-		case 't':
-			s.since = optarg;
-			break;
 		case 'n':
 			if (parse_uint64(optarg, 1, 1000000, &last))
 				return command_fail(
@@ -282,9 +276,6 @@ static int command_forecast(int argc, char **argv)
 			break;
 		case 'P':
 			snprintf(pricing.names, sizeof(pricing.names), "%s", optarg);
-			break;
-		case 'F':
-			pricing.policies = optarg;
 			break;
 		case 'p':
 			if (parse_duration_ns(optarg, &f.period_ns) || f.period_ns < 1000000 ||
@@ -299,14 +290,10 @@ static int command_forecast(int argc, char **argv)
 						    optarg, SIZES_MAX),
 				       2;
 			break;
-		case 's':
-			place.state_dir = optarg;
-			break;
-		case 'S':
-			place.socket = optarg;
-			break;
 		default:
-			return command_misused("forecast", argc, argv);
+			if (!source_option(o, optarg, &place, &s, &pricing))
+				return command_misused("forecast", argc, argv);
+			break;
 		}
 	}
 	if (optind < argc)

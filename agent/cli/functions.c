@@ -118,17 +118,10 @@ static int command_functions(int argc, char **argv)
 		case 'N':
 			l.names = true;
 			break;
-		case 't':
-			s.since = optarg;
-			break;
-		case 's':
-			place.state_dir = optarg;
-			break;
-		case 'S':
-			place.socket = optarg;
-			break;
 		default:
-			return command_misused("functions", argc, argv);
+			if (!source_option(c, optarg, &place, &s, NULL))
+				return command_misused("functions", argc, argv);
+			break;
 		}
 	}
 	if (optind < argc)

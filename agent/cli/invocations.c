@@ -34,9 +34,6 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 		case 'a':
 			l->audit = true;
 			break;
-		case 'f':
-			l->select.function = optarg;
-			break;
 		case 'i':
 			l->select.id = optarg;
 			break;
@@ -52,17 +49,10 @@ static int parse(const struct command *command, struct listing *l, int argc, cha
 		case 'F':
 			l->follow = true;
 			break;
-		case 't':
-			l->select.since = optarg;
-			break;
-		case 's':
-			l->place.state_dir = optarg;
-			break;
-		case 'S':
-			l->place.socket = optarg;
-			break;
 		default:
-			return command_misused(command->name, argc, argv);
+			if (!source_option(c, optarg, &l->place, &l->select, NULL))
+				return command_misused(command->name, argc, argv);
+			break;
 		}
 	}
 	if (optind < argc)

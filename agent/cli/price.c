@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * oncpu price: what policies bill for records or AWS REPORT lines from elsewhere. Lines are read in
- * blocks and priced as they come; what is kept is the sums per function, size and quota.
+ * oncpu price: what policies bill for records or AWS REPORT lines from elsewhere. Lines are priced
+ * as they come, on every CPU there is; what is kept is the sums per function, size and quota.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,206 +19,56 @@
 #include "cli/cli.h"
 #include "cli/comparison.h"
 #include "cli/format.h"
-#include "core/bill_table.h"
-#include "core/price_line.h"
+#include "cli/lines.h"
+#include "cli/pricer.h"
 
-#define BLOCK_BYTES (1u << 20) /* and the longest line */
-#define NEITHER_SHOWN 3
-
-struct named {
-	char name[ONCPU_NAME_LEN];
-	uint64_t colds, records, reports, stated;
-	int64_t stated_ns; /* sum of what the platform itself billed, of `stated` lines */
-	char first[31], last[31];
-};
-
-struct pricer {
-	const struct policies *set;
-	struct compare_choice choice;
-	const char *function; /* of lines that do not tell one */
-	struct bill_table table;
-	struct named *functions;
-	size_t count, room;
-	uint32_t *slots; /* hash by name: index + 1 */
-	size_t slot_count;
-	uint32_t recent; /* the function of the line before */
-	uint64_t lines, records, reports, neither, without_cpu;
-	struct {
-		const char *file;
-		uint64_t line;
-		char text[CELL_MAX];
-	} shown[NEITHER_SHOWN]; /* the first that are neither */
-};
-
-/* ---- functions by name ---- */
-
-static size_t slot_of(const struct pricer *p, const char *name)
-{
-	uint32_t hash = 2166136261u;
-	size_t at;
-
-	for (const char *c = name; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	for (at = hash % p->slot_count; p->slots[at]; at = (at + 1) % p->slot_count)
-		if (strcmp(p->functions[p->slots[at] - 1].name, name) == 0)
-			break;
-	return at;
-}
-
-static int grow(struct pricer *p)
-{
-	size_t room = p->room ? 2 * p->room : 64;
-	void *functions = reallocarray(p->functions, room, sizeof(*p->functions));
-	uint32_t *slots = calloc(2 * room, sizeof(*slots));
-
-	if (functions)
-		p->functions = functions;
-	if (!functions || !slots) {
-		free(slots);
-		return -ENOMEM;
-	}
-	free(p->slots);
-	p->slots = slots;
-	p->slot_count = 2 * room;
-	p->room = room;
-	for (size_t i = 0; i < p->count; i++)
-		slots[slot_of(p, p->functions[i].name)] = (uint32_t)i + 1;
-	return 0;
-}
-
-static int find_function(struct pricer *p, const char *name, uint32_t *ret_index)
-{
-	size_t slot;
-
-	if (p->count && strcmp(p->functions[p->recent].name, name) == 0) {
-		*ret_index = p->recent;
-		return 0;
-	}
-	if (p->count == p->room && grow(p))
-		return -ENOMEM;
-	slot = slot_of(p, name);
-	if (!p->slots[slot]) {
-		memset(&p->functions[p->count], 0, sizeof(*p->functions));
-		snprintf(p->functions[p->count].name, ONCPU_NAME_LEN, "%s", name);
-		p->slots[slot] = (uint32_t)++p->count;
-	}
-	*ret_index = p->recent = p->slots[slot] - 1;
-	return 0;
-}
-
-/* ---- lines ---- */
-
-static void note_times(struct named *f, const struct price_line *line)
-{
-	if (line->start[0] && (!f->first[0] || strcmp(line->start, f->first) < 0))
-		memcpy(f->first, line->start, sizeof(f->first));
-	if (line->end[0] && strcmp(line->end, f->last) > 0)
-		memcpy(f->last, line->end, sizeof(f->last));
-}
-
-static int add_line(struct pricer *p, const struct price_line *line)
-{
-	struct bill_group *group;
-	struct named *f;
-	uint32_t index;
-	int err = find_function(p, line->function[0] ? line->function : p->function, &index);
-
-	if (!err)
-		err = bill_table_find(&p->table, index, 0, &line->key, &group);
-	if (err)
-		return err;
-	bill_group_add_times(group, p->set, line->times);
-	f = &p->functions[index];
-	f->colds += line->times[BILL_INIT_WALL] > 0;
-	f->records += line->kind == PRICE_LINE_RECORD;
-	f->reports += line->kind == PRICE_LINE_REPORT;
-	p->records += line->kind == PRICE_LINE_RECORD;
-	p->reports += line->kind == PRICE_LINE_REPORT;
-	p->without_cpu += line->key.no_cpu;
-	if (line->stated_ns >= 0 &&
-	    !__builtin_add_overflow(f->stated_ns, line->stated_ns, &f->stated_ns))
-		f->stated++;
-	note_times(f, line);
-	return 0;
-}
-
-static void note_neither(struct pricer *p, const char *file, const char *line, size_t length)
-{
-	char start[CELL_MAX];
-
-	if (p->neither < NEITHER_SHOWN) {
-		snprintf(start, sizeof(start), "%.*s", (int)(length < 100 ? length : 100), line);
-		p->shown[p->neither].file = file;
-		p->shown[p->neither].line = p->lines;
-		format_text(start, 60, p->shown[p->neither].text);
-	}
-	p->neither++;
-}
-
-static int take_line(struct pricer *p, const char *file, const char *line, size_t length,
-		     bool too_long)
-{
-	struct price_line parsed;
-
-	p->lines++;
-	if (!too_long) {
-		price_line_parse(line, length, &parsed);
-		if (parsed.kind != PRICE_LINE_NEITHER)
-			return add_line(p, &parsed);
-		if (length == 0) { /* an empty line is none */
-			p->lines--;
-			return 0;
-		}
-	}
-	note_neither(p, file, line, length);
-	return 0;
-}
-
-static int read_lines(struct pricer *p, const char *file, int fd, char *block)
-{
-	size_t used = 0;
-	bool too_long = false;
-	ssize_t n;
-	int err = 0;
-
-	while (!err && (n = read(fd, block + used, BLOCK_BYTES - used)) != 0) {
-		char *at = block, *end, *newline;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		used += (size_t)n;
-		end = block + used;
-		while (!err && (newline = memchr(at, '\n', (size_t)(end - at)))) {
-			err = take_line(p, file, at, (size_t)(newline - at), too_long);
-			too_long = false;
-			at = newline + 1;
-		}
-		used = (size_t)(end - at);
-		memmove(block, at, used);
-		if (used == BLOCK_BYTES) { /* its rest is skipped, and it is counted */
-			too_long = true;
-			used = 0;
-		}
-	}
-	if (!err && (used || too_long))
-		err = take_line(p, file, block, used, too_long);
-	return err;
-}
-
-static int read_file(struct pricer *p, const char *name, char *block)
+static int read_file(struct lines *lines, const char *name)
 {
 	bool standard = strcmp(name, "-") == 0;
 	_cleanup_fd_ int fd = standard ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC);
-	int err = fd < 0 ? -errno : read_lines(p, standard ? "stdin" : name, fd, block);
+	const char *file = standard ? "stdin" : name;
+	int err = fd < 0 ? -errno : lines_read(lines, file, fd);
 
 	if (err)
-		command_fail("%s: %s", standard ? "stdin" : name, strerror(-err));
+		command_fail("%s: %s", file, strerror(-err));
+	return err;
+}
+
+/* Adds up what each taker has priced. */
+static int read_files(struct pricer *sum, int argc, char **argv)
+{
+	struct pricer parts[LINES_TAKERS_MAX];
+	unsigned count = lines_takers();
+	struct lines *lines = lines_begin(pricer_take, parts, sizeof(parts[0]), count);
+	int err = 0, ended;
+
+	if (!lines)
+		return command_fail("out of memory"), -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		pricer_begin(&parts[i], sum->set, sum->function);
+	for (int i = optind; i < argc && !err; i++)
+		err = read_file(lines, argv[i]);
+	if (optind == argc && !err)
+		err = read_file(lines, "-");
+	ended = lines_end(&lines);
+	if (!err) {
+		err = ended ? ended : pricer_merge(sum, parts, count);
+		if (err)
+			command_fail("%s", strerror(-err));
+	}
+	for (unsigned i = 0; i < count; i++)
+		pricer_free(&parts[i]);
 	return err;
 }
 
 /* ---- what comes of it ---- */
+
+static int64_t add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? (a > 0 ? INT64_MAX : INT64_MIN) : sum;
+}
 
 /* "2026-01-31T12:00:00.123456789Z", as records have it; 0 = anything else. */
 static int64_t time_of(const char *text)
@@ -240,26 +90,27 @@ static int64_t time_of(const char *text)
 }
 
 /* From the first record's start to the last one's end: what a month is projected from. */
-static int64_t observed_ns(const struct named *f)
+static int64_t observed_ns(const struct priced_function *f)
 {
 	int64_t first = time_of(f->first), last = time_of(f->last);
 
 	return first > 0 && last > first ? last - first : 0;
 }
 
-static int write_line(const struct pricer *p, size_t at, size_t run, char *line)
+static int write_line(const struct pricer *p, const struct compare_choice *choice, size_t at,
+		      size_t run, char *line)
 {
-	const struct named *f = &p->functions[p->table.owners[at].function];
+	const struct priced_function *f = &p->functions[p->table.owners[at].function];
 	const struct bill_group *groups = &p->table.groups[at];
-	int64_t wall = 0, cpu = 0;
+	int64_t wall = 0, cpu = 0; /* saturate as sums of bills do */
 	bool no_cpu = false;
 	uint64_t count = 0;
 	struct json_writer w;
 
 	for (size_t i = 0; i < run; i++) {
 		count += groups[i].count;
-		wall += groups[i].times[BILL_AWAKE];
-		cpu += groups[i].times[BILL_USED_CPU];
+		wall = add(wall, groups[i].times[BILL_AWAKE]);
+		cpu = add(cpu, groups[i].times[BILL_USED_CPU]);
 		no_cpu |= groups[i].key.no_cpu;
 	}
 	jw_begin(&w, line, COMPARE_JSON_MAX);
@@ -278,12 +129,13 @@ static int write_line(const struct pricer *p, size_t at, size_t run, char *line)
 	jw_key_uint64(&w, "stated", f->stated);
 	jw_key_int64(&w, "stated_billed_ns", f->stated_ns);
 	jw_key_int64(&w, "observed_ns", observed_ns(f));
-	compare_policies_json(&w, p->set, &p->choice, groups, run, observed_ns(f));
+	compare_policies_json(&w, p->set, choice, groups, run, observed_ns(f));
 	jw_object_close(&w);
 	return jw_end(&w);
 }
 
-static int each_line(struct pricer *p, line_fn visit, void *user)
+static int each_line(struct pricer *p, const struct compare_choice *choice, line_fn visit,
+		     void *user)
 {
 	_cleanup_free_ char *line = malloc(COMPARE_JSON_MAX);
 	int n = line ? 0 : -ENOMEM;
@@ -291,7 +143,7 @@ static int each_line(struct pricer *p, line_fn visit, void *user)
 	bill_table_sort(&p->table);
 	for (size_t at = 0, run; n >= 0 && at < p->table.count; at += run) {
 		run = bill_table_run(&p->table, at);
-		n = write_line(p, at, run, line);
+		n = write_line(p, choice, at, run, line);
 		if (n >= 0)
 			n = visit(user, line, (size_t)n);
 	}
@@ -319,14 +171,14 @@ static void say_lines(const struct pricer *p)
 		"%" PRIu64 " lines: %" PRIu64 " records, %" PRIu64 " REPORT lines, %" PRIu64
 		" neither\n",
 		p->lines, p->records, p->reports, p->neither);
-	for (uint64_t i = 0; i < p->neither && i < NEITHER_SHOWN; i++)
+	for (unsigned i = 0; i < p->shown_count; i++)
 		fprintf(stderr, "  %s:%" PRIu64 " is neither: %s\n", p->shown[i].file,
 			p->shown[i].line, p->shown[i].text);
-	if (p->neither > NEITHER_SHOWN)
-		fprintf(stderr, "  and %" PRIu64 " more\n", p->neither - NEITHER_SHOWN);
+	if (p->neither > p->shown_count)
+		fprintf(stderr, "  and %" PRIu64 " more\n", p->neither - p->shown_count);
 	for (size_t i = 0; i < p->count; i++) {
 		stated += p->functions[i].stated;
-		ns += p->functions[i].stated_ns;
+		ns = add(ns, p->functions[i].stated_ns);
 	}
 	if (stated) {
 		format_ns(ns, cell);
@@ -341,13 +193,14 @@ static void say_lines(const struct pricer *p)
 
 struct asked {
 	struct pricing pricing;
+	struct compare_choice choice;
 	bool json, csv;
 };
 
 static int show(struct pricer *p, const struct asked *asked)
 {
 	struct comparison_view view = { .bars = isatty(STDOUT_FILENO) };
-	int err = each_line(p, asked->json ? print_line : view_line, &view);
+	int err = each_line(p, &asked->choice, asked->json ? print_line : view_line, &view);
 
 	if (!err && !asked->json)
 		err = asked->csv ? comparison_csv(&view, stdout)
@@ -363,34 +216,29 @@ static int show(struct pricer *p, const struct asked *asked)
 			    "REPORT line");
 }
 
-static int price(struct pricer *p, const struct asked *asked, int argc, char **argv)
+static int price(struct pricer *p, struct asked *asked, int argc, char **argv)
 {
-	_cleanup_free_ char *block = malloc(BLOCK_BYTES);
 	char cause[POLICY_ERROR_LEN];
 	const char *names = asked->pricing.names;
-	int err = block ? 0 : -ENOMEM;
 
-	if (compare_choose(p->set, names, &p->choice, cause))
+	if (compare_choose(p->set, names, &asked->choice, cause))
 		return command_fail("%s", cause), 2;
-	for (int i = optind; i < argc && !err; i++)
-		err = read_file(p, argv[i], block);
-	if (optind == argc && !err)
-		err = read_file(p, "-", block);
-	if (err)
+	if (read_files(p, argc, argv))
 		return 1;
 	/* where nobody knows CPU time: policies that do without it */
 	if (!*names && p->without_cpu && p->without_cpu == p->records + p->reports)
 		compare_choose(p->set,
 			       "aws-lambda,aws-lambda-2020,cloud-run-request,azure-consumption",
-			       &p->choice, cause);
+			       &asked->choice, cause);
 	return show(p, asked);
 }
 
 static int command_price(int argc, char **argv)
 {
+	const char *function = "(not told)";
 	struct asked asked = { 0 };
-	struct pricer p = { .function = "(not told)" };
 	struct policies *set;
+	struct pricer sum;
 	int o, code;
 
 	while ((o = command_next(&price_command, argc, argv)) != -1) {
@@ -405,7 +253,7 @@ static int command_price(int argc, char **argv)
 			if (strlen(optarg) >= ONCPU_NAME_LEN || !*optarg ||
 			    !text_is_clean(optarg, strlen(optarg)))
 				return command_fail("--function is no name of 1 to 63 bytes"), 2;
-			p.function = optarg;
+			function = optarg;
 			break;
 		case 'P':
 			if (pricing_add(&asked.pricing, optarg))
@@ -423,12 +271,9 @@ static int command_price(int argc, char **argv)
 	set = pricing_policies(&asked.pricing);
 	if (!set)
 		return 1;
-	p.set = set;
-	bill_table_init(&p.table, set, 0);
-	code = price(&p, &asked, argc, argv);
-	bill_table_free(&p.table);
-	free(p.functions);
-	free(p.slots);
+	pricer_begin(&sum, set, function);
+	code = price(&sum, &asked, argc, argv);
+	pricer_free(&sum);
 	policies_free(&set);
 	return code;
 }

@@ -19,6 +19,22 @@ void place_defaults(struct place *place)
 	place->pin_dir = NULL;
 }
 
+bool source_option(int option, const char *value, struct place *place, struct selection *s,
+		   struct pricing *pricing)
+{
+	const char **to = option == 's'		     ? &place->state_dir
+			  : option == 'S'	     ? &place->socket
+			  : option == 'f'	     ? &s->function
+			  : option == 't'	     ? &s->since
+			  : pricing && option == 'F' ? &pricing->policies
+			  : pricing && option == 'H' ? &pricing->host
+						     : NULL;
+
+	if (to)
+		*to = value;
+	return to;
+}
+
 static void add_selection(char *path, size_t size, const struct selection *s)
 {
 	char last[24];

@@ -181,21 +181,48 @@ static size_t put_code(char *to, uint32_t code)
 		return to[0] = (char)code, 1;
 	if (code < 0x800)
 		return to[0] = (char)(0xc0 | code >> 6), to[1] = (char)(0x80 | (code & 63)), 2;
-	to[0] = (char)(0xe0 | code >> 12);
-	to[1] = (char)(0x80 | (code >> 6 & 63));
-	to[2] = (char)(0x80 | (code & 63));
-	return 3;
+	if (code < 0x10000) {
+		to[0] = (char)(0xe0 | code >> 12);
+		to[1] = (char)(0x80 | (code >> 6 & 63));
+		to[2] = (char)(0x80 | (code & 63));
+		return 3;
+	}
+	to[0] = (char)(0xf0 | code >> 18);
+	to[1] = (char)(0x80 | (code >> 12 & 63));
+	to[2] = (char)(0x80 | (code >> 6 & 63));
+	to[3] = (char)(0x80 | (code & 63));
+	return 4;
 }
 
-/* Undoes the escapes of as much as fits; the bytes written. A lone surrogate becomes '?'. */
+/* Of "uXXXX", and of "uXXXX\uYYYY" where that is a pair; *at is then its last byte. A lone
+ * surrogate is '?'. */
+static uint32_t take_code(const char **at, const char *end)
+{
+	uint32_t code = 0, low = 0;
+
+	for (int i = 1; i <= 4; i++)
+		code = code << 4 | (uint32_t)(hex((*at)[i]) & 15);
+	*at += 4;
+	if (code < 0xd800 || code > 0xdfff)
+		return code;
+	if (code > 0xdbff || end - *at < 7 || (*at)[1] != '\\' || (*at)[2] != 'u')
+		return '?';
+	for (int i = 3; i <= 6; i++)
+		low = low << 4 | (uint32_t)(hex((*at)[i]) & 15);
+	if (low < 0xdc00 || low > 0xdfff)
+		return '?';
+	*at += 6;
+	return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+}
+
+/* Undoes the escapes of as much as fits; the bytes written. */
 static size_t unescape(struct text from, char *to, size_t size)
 {
 	static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
 	size_t n = 0;
 
-	for (; from.at < from.end && n + 4 < size; from.at++) {
+	for (; from.at < from.end && n < size; from.at++) {
 		const char *which;
-		uint32_t code = 0;
 
 		if (*from.at != '\\' || from.at + 1 == from.end) {
 			to[n++] = *from.at;
@@ -206,10 +233,9 @@ static size_t unescape(struct text from, char *to, size_t size)
 		if (which && *from.at) {
 			to[n++] = meant[which - plain];
 		} else if (*from.at == 'u' && from.end - from.at > 4) {
-			for (int i = 1; i <= 4; i++)
-				code = code << 4 | (uint32_t)(hex(from.at[i]) & 15);
-			from.at += 4;
-			n += put_code(to + n, code >= 0xd800 && code < 0xe000 ? '?' : code);
+			if (size - n < 4)
+				break;
+			n += put_code(to + n, take_code(&from.at, from.end));
 		}
 	}
 	return n;
@@ -217,9 +243,7 @@ static size_t unescape(struct text from, char *to, size_t size)
 
 static void set_function(struct text name, char function[ONCPU_NAME_LEN])
 {
-	size_t n = unescape(name, function, ONCPU_NAME_LEN);
-
-	function[n < ONCPU_NAME_LEN ? n : ONCPU_NAME_LEN - 1] = '\0';
+	function[unescape(name, function, ONCPU_NAME_LEN - 1)] = '\0';
 }
 
 /* ---- a record ---- */
@@ -277,23 +301,25 @@ static bool segments(struct text value, struct invocation_record *r)
 
 	if (value.at >= value.end || *value.at != '[')
 		return false;
-	for (all.at++; all.at < all.end && r->segment_count < RECORD_MAX_SEGMENTS;) {
-		struct record_segment *s = &r->segments[r->segment_count];
+	for (all.at++;;) {
+		struct record_segment *s;
 		struct text one = all;
 
 		skip_blanks(&all);
 		if (all.at < all.end && *all.at == ',')
 			all.at++;
 		skip_blanks(&all);
-		if (all.at >= all.end || *all.at != '{')
-			break;
+		if (all.at < all.end && *all.at == ']')
+			return true;
+		if (r->segment_count == RECORD_MAX_SEGMENTS)
+			return false;
+		s = &r->segments[r->segment_count++];
 		one.at = all.at;
 		all.at = one.end = skip_value(all.at, all.end);
-		if (!all.at || !pair(one, "wall_ns", &s->wall_ns, "cpu_ns", &s->cpu_ns))
+		if (!all.at || !is_object(one) ||
+		    !pair(one, "wall_ns", &s->wall_ns, "cpu_ns", &s->cpu_ns))
 			return false;
-		r->segment_count++;
 	}
-	return true;
 }
 
 /* Notes that it was there, and is true if it was. */
@@ -326,14 +352,14 @@ static bool take_member(struct record *x, struct text key, struct text value)
 		if (is_member(x, key, "schema", NEED_SCHEMA))
 			x->schema = is(value, "\"oncpu.invocation/1\"");
 		else if (is_member(x, key, "cpu_ns", NEED_CPU))
-			return x->cpu = integer(value, &r->cpu_ns);
+			return x->cpu = !is(value, "null") && integer(value, &r->cpu_ns);
 		else if (is_member(x, key, "freeze", NEED_FREEZE))
 			return pair(value, "wall_ns", &r->freeze_wall_ns, "cpu_ns",
 				    &r->freeze_cpu_ns);
 		break;
 	case 7:
 		if (is_member(x, key, "wall_ns", NEED_WALL))
-			return x->wall = integer(value, &r->wall_ns);
+			return x->wall = !is(value, "null") && integer(value, &r->wall_ns);
 		if (is_member(x, key, "between", NEED_BETWEEN))
 			return pair(value, "wall_ns", &r->between_wall_ns, "cpu_ns",
 				    &r->between_cpu_ns);

@@ -136,7 +136,7 @@ static void put_split(struct json_writer *w, const char *name, int64_t wall_ns, 
 	jw_object_close(w);
 }
 
-static void put_flags(struct json_writer *w, uint64_t flags)
+void record_flags_json(struct json_writer *w, uint64_t flags)
 {
 	jw_key(w, "flags");
 	jw_array_open(w);
@@ -278,18 +278,19 @@ static void put_taken(struct json_writer *w, const struct invocation_record *r)
 	put_optional(w, "cpu_net_ns", r->cpu_net_ns);
 }
 
-static void put_audit(struct json_writer *w, const struct instance_record *r)
+void record_audit_json(struct json_writer *w, int64_t count, int64_t mismatches,
+		       int64_t difference_ns, int64_t worst_ns)
 {
-	if (!r->audits) {
+	if (!count) {
 		jw_key_null(w, "audit");
 		return;
 	}
 	jw_key(w, "audit");
 	jw_object_open(w);
-	jw_key_int64(w, "count", r->audits);
-	jw_key_int64(w, "mismatches", r->audit_mismatches);
-	jw_key_int64(w, "difference_ns", r->audit_difference_ns);
-	jw_key_int64(w, "worst_ns", r->audit_worst_ns);
+	jw_key_int64(w, "count", count);
+	jw_key_int64(w, "mismatches", mismatches);
+	jw_key_int64(w, "difference_ns", difference_ns);
+	jw_key_int64(w, "worst_ns", worst_ns);
 	jw_object_close(w);
 }
 
@@ -345,7 +346,7 @@ int invocation_record_json(const struct invocation_record *record, char *buffer,
 		jw_key_null(&w, "continues");
 	put_billed(&w, record);
 	put_lost(&w, record->marks_lost, record->events_lost);
-	put_flags(&w, record->flags);
+	record_flags_json(&w, record->flags);
 	put_doubt(&w, &record->doubt);
 	put_seal(&w, &record->seal);
 	jw_object_close(&w);
@@ -374,9 +375,10 @@ int instance_record_json(const struct instance_record *record, char *buffer, siz
 	put_split(&w, "last_between", record->last_between_wall_ns, record->last_between_cpu_ns);
 	jw_key_int64(&w, "invocations", record->invocations);
 	jw_key_int64(&w, "unmatched", record->unmatched);
-	put_audit(&w, record);
+	record_audit_json(&w, record->audits, record->audit_mismatches, record->audit_difference_ns,
+			  record->audit_worst_ns);
 	put_lost(&w, record->marks_lost, record->events_lost);
-	put_flags(&w, record->flags);
+	record_flags_json(&w, record->flags);
 	put_seal(&w, &record->seal);
 	jw_object_close(&w);
 	return jw_end(&w);

@@ -15,6 +15,11 @@
 #define RECORD_JSON_MAX 16384 /* enough for any record */
 int invocation_record_json(const struct invocation_record *record, char *buffer, size_t size);
 int instance_record_json(const struct instance_record *record, char *buffer, size_t size);
+struct json_writer;
+/* Members as records have them: "flags":[…]; "audit":{…}, null where count is 0. */
+void record_flags_json(struct json_writer *w, uint64_t flags);
+void record_audit_json(struct json_writer *w, int64_t count, int64_t mismatches,
+		       int64_t difference_ns, int64_t worst_ns);
 /* "host-bootid8-sequence"; 0 or -ENOSPC. */
 int record_id_format(const char *host, const char *boot_id, uint64_t sequence, char *buffer,
 		     size_t size);

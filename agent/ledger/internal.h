@@ -30,6 +30,7 @@ struct segment_name {
 struct segment_file {
 	struct segment_name name;
 	bool corrupt;  /* set aside */
+	bool newest;   /* of those that are not: the one that may be being written */
 	char file[64]; /* within the directory */
 };
 int segment_compare(const struct segment_name *a, const struct segment_name *b);
@@ -166,11 +167,28 @@ struct ledger_floor {
 int restore_read_meta(sqlite3 *db, struct ledger_meta *ret_meta, struct ledger_floor *ret_stored,
 		      struct ledger_floor *ret_floor, bool *ret_complete);
 
+/* ---- contents.c ---- */
+struct content_identity { /* of a file: another one, or another state of it, differs */
+	uint64_t inode;
+	int64_t size, seconds, nanoseconds;
+};
+enum content_answer { CONTENT_UNKNOWN, CONTENT_NOTHING, CONTENT_SOME };
+int content_identify(const char *path, struct content_identity *ret_identity);
+/* Has a closed segment an invocation for the query, as far as function and times tell? */
+enum content_answer contents_ask(struct ledger_contents *contents, const struct segment_name *name,
+				 const struct content_identity *identity,
+				 const struct ledger_query *query);
+/* The identity is from before `db` was opened. What cannot be read is not learnt. */
+void contents_learn(struct ledger_contents *contents, const struct segment_name *name,
+		    const struct content_identity *identity, sqlite3 *db);
+void contents_forget_before(struct ledger_contents *contents, const struct segment_name *oldest);
+
 /* ---- read.c ---- */
 struct ledger_reader {
 	char *directory;
-	char cause[400], damage[512]; /* of the first damaged segment met; and as it is told */
-	char damaged[8][64];	      /* the first of them: several passes may meet one again */
+	struct ledger_contents *contents; /* shared, or NULL */
+	char cause[400], damage[512];	  /* of the first damaged segment met; and as it is told */
+	char damaged[8][64];		  /* the first of them: several passes may meet one again */
 	unsigned damaged_count;
 };
 /* After an error of a segment's own (not a visitor's): 0 if it is damage, which is noted. */

@@ -131,6 +131,14 @@ struct ledger_reader;
 int ledger_reader_open(const char *directory,
 		       struct ledger_reader **ret_reader); /* -ENOENT: no ledger there */
 void ledger_reader_close(struct ledger_reader **reader);
+/*
+ * What the readers of one directory remember of closed segments, so that one which has nothing for
+ * a query is not opened. Bounded (8 MiB); for any number of threads; freed after its readers.
+ */
+struct ledger_contents;
+int ledger_contents_new(struct ledger_contents **ret_contents); /* -ENOMEM */
+void ledger_contents_free(struct ledger_contents **contents);
+void ledger_reader_share(struct ledger_reader *r, struct ledger_contents *contents);
 /* A segment that is damaged keeps none of the others from being read: what is behind its damage is
  * left out, and this says which and why, for one warning. NULL = all is whole so far. */
 const char *ledger_reader_damage(const struct ledger_reader *r);

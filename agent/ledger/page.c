@@ -49,7 +49,7 @@ static int read_segment(struct ledger_reader *reader, const struct segment_file 
 	if (order > 0)
 		return 0;
 	page->segment = file->name;
-	r = part_open(reader->directory, file, &page->scan, &part);
+	r = part_open_known(reader, file, &page->scan, &part);
 	if (r < 0 || !part.db)
 		return reader_pass_over(reader, file->file, r);
 	if (order == 0) {

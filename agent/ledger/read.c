@@ -16,19 +16,23 @@
 #include "ledger/internal.h"
 #include "ledger/scan.h"
 
+#define FEW 256 /* records that are kept in memory: half a MiB */
+
 int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader)
 {
 	_cleanup_free_ struct segment_file *files = NULL;
 	struct ledger_reader *reader;
 	char lock[PATH_MAX];
 	size_t count = 0;
-	int r = segment_list(directory, false, &files, &count);
+	int r = path_join(lock, sizeof(lock), directory, "ledger.lock");
 
-	if (r == 0)
-		r = path_join(lock, sizeof(lock), directory, "ledger.lock");
+	if (r == 0 && access(lock, F_OK) == 0)
+		count = 1; /* of a ledger that has records or will have */
+	else if (r == 0)
+		r = segment_list(directory, false, &files, &count);
 	if (r < 0)
 		return r;
-	if (count == 0 && access(lock, F_OK) < 0)
+	if (count == 0)
 		return ledger_fail(-ENOENT, "ledger: there is no ledger in %s", directory);
 	reader = calloc(1, sizeof(*reader));
 	if (reader)
@@ -39,6 +43,11 @@ int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader)
 	}
 	*ret_reader = reader;
 	return 0;
+}
+
+void ledger_reader_share(struct ledger_reader *reader, struct ledger_contents *contents)
+{
+	reader->contents = contents;
 }
 
 void ledger_reader_close(struct ledger_reader **reader)
@@ -131,14 +140,8 @@ static int narrow_keys(struct part *part, const struct ledger_query *query, bool
 	return r;
 }
 
-int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
-	      struct part *part)
+static void part_begin(struct part *part)
 {
-	const struct ledger_query *query = scan->query;
-	bool any = true;
-	char path[PATH_MAX];
-	int r = path_join(path, sizeof(path), directory, file->file);
-
 	*part = (struct part){ .low_key = INT64_MIN,
 			       .high_key = INT64_MAX,
 			       .cut_end = INT64_MIN,
@@ -146,10 +149,15 @@ int part_open(const char *directory, const struct segment_file *file, struct sca
 			       .top_end = INT64_MAX,
 			       .top_key = INT64_MAX,
 			       .limit = -1 };
-	if (r == 0)
-		r = database_open_read(path, &part->db);
-	if (r < 0 || !part->db)
-		return r;
+}
+
+/* Of an open segment, what the query is about; closes it where that is nothing. */
+static int part_narrow(struct part *part, struct scan *scan)
+{
+	const struct ledger_query *query = scan->query;
+	bool any = true;
+	int r = 0;
+
 	if (query->function) {
 		r = read_function_key(part->db, query->function, &part->function);
 		any = part->function >= 0;
@@ -164,6 +172,45 @@ int part_open(const char *directory, const struct segment_file *file, struct sca
 		part->db = NULL;
 	}
 	return r;
+}
+
+int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
+	      struct part *part)
+{
+	char path[PATH_MAX];
+	int r = path_join(path, sizeof(path), directory, file->file);
+
+	part_begin(part);
+	if (r == 0)
+		r = database_open_read(path, &part->db);
+	return r < 0 || !part->db ? r : part_narrow(part, scan);
+}
+
+int part_open_known(struct ledger_reader *reader, const struct segment_file *file,
+		    struct scan *scan, struct part *part)
+{
+	struct content_identity identity;
+	enum content_answer known;
+	char path[PATH_MAX];
+	int r;
+
+	if (!reader->contents || file->newest || scan->kind != KIND_INVOCATION)
+		return part_open(reader->directory, file, scan, part);
+	part_begin(part);
+	r = path_join(path, sizeof(path), reader->directory, file->file);
+	if (r < 0)
+		return r;
+	if (content_identify(path, &identity) < 0)
+		return part_open(reader->directory, file, scan, part); /* and see why */
+	known = contents_ask(reader->contents, &file->name, &identity, scan->query);
+	if (known == CONTENT_NOTHING)
+		return 0;
+	r = database_open_read(path, &part->db);
+	if (r < 0 || !part->db)
+		return r;
+	if (known == CONTENT_UNKNOWN)
+		contents_learn(reader->contents, &file->name, &identity, part->db);
+	return part_narrow(part, scan);
 }
 
 /* FROM's index, WHERE and ORDER BY. By the end for one function, by the key otherwise. */
@@ -320,7 +367,7 @@ static int plan_last(struct ledger_reader *reader, const struct segment_file *fi
 
 	for (size_t i = count; i-- > 0 && missing > 0;) {
 		struct part part;
-		int r = part_open(reader->directory, &files[i], scan, &part);
+		int r = part_open_known(reader, &files[i], scan, &part);
 
 		if (r == 0 && part.db) {
 			part.limit = missing > INT64_MAX ? INT64_MAX : (int64_t)missing;
@@ -337,6 +384,54 @@ static int plan_last(struct ledger_reader *reader, const struct segment_file *fi
 	return 0;
 }
 
+/*
+ * The same in one pass, where all of them fit into a little memory: newest first, as they are
+ * found, and then the other way round. A segment is opened once, and of a row the table alone is
+ * read.
+ */
+struct few {
+	struct scan scan;
+	struct invocation_record *records; /* newest first */
+	size_t count;
+};
+
+static int visit_of_few(struct scan *scan, sqlite3_stmt *st)
+{
+	struct few *few = (struct few *)scan; /* its first member */
+
+	scan_read_invocation(scan, st, &few->records[few->count++]);
+	return 0;
+}
+
+static int read_few(struct ledger_reader *reader, const struct segment_file *files, size_t count,
+		    const struct scan *scan)
+{
+	uint64_t wanted = scan->query->last;
+	struct few few = { .scan = *scan };
+	int r = 0;
+
+	few.scan.visit = visit_of_few;
+	few.records = calloc(wanted, sizeof(*few.records));
+	if (!few.records)
+		return ledger_fail(-ENOMEM, "ledger: out of memory");
+	while (count-- > 0 && few.count < wanted && r == 0) {
+		struct part part;
+
+		r = part_open_known(reader, &files[count], &few.scan, &part);
+		if (r == 0 && part.db) {
+			part.limit = (int64_t)(wanted - few.count);
+			r = part_stream(&few.scan, &part, true);
+			sqlite3_close(part.db);
+		}
+		r = reader_pass_over(reader, files[count].file, r);
+	}
+	doubts_close(&few.scan.doubts);
+	while (r == 0 && few.count > 0)
+		r = scan->visit_invocation(scan->user, &few.records[--few.count]);
+	free(few.records);
+	return r;
+}
+
 static int stream_segment(struct ledger_reader *reader, const struct segment_file *file,
 			  struct scan *scan, const struct cut *cut)
 {
@@ -345,7 +440,7 @@ static int stream_segment(struct ledger_reader *reader, const struct segment_fil
 
 	if (cut && cut->count == 0)
 		return 0;
-	r = part_open(reader->directory, file, scan, &part);
+	r = part_open_known(reader, file, scan, &part);
 	if (r < 0 || !part.db)
 		return reader_pass_over(reader, file->file, r);
 	if (cut) {
@@ -364,9 +459,14 @@ static int scan_all(struct ledger_reader *reader, struct scan *scan)
 	_cleanup_free_ struct segment_file *files = NULL;
 	_cleanup_free_ struct cut *cuts = NULL;
 	size_t count = 0;
+	uint64_t last = scan->query->last;
 	int r = segment_list(reader->directory, false, &files, &count);
 
-	if (r == 0 && scan->query->last) {
+	if (r == 0 && count && reader->contents)
+		contents_forget_before(reader->contents, &files[0].name);
+	if (r == 0 && last && last <= FEW && scan->kind == KIND_INVOCATION)
+		return ledger_edge(read_few(reader, files, count, scan));
+	if (r == 0 && last) {
 		cuts = calloc(count ? count : 1, sizeof(*cuts));
 		r = cuts ? plan_last(reader, files, count, scan, cuts)
 			 : ledger_fail(-ENOMEM, "ledger: out of memory");

@@ -46,6 +46,10 @@ int scan_visit_instance(struct scan *scan, sqlite3_stmt *st);
 /* Opens a segment. part->db stays NULL when it has nothing for this query. */
 int part_open(const char *directory, const struct segment_file *file, struct scan *scan,
 	      struct part *part);
+/* The same for who wants the scan's own kind of record alone: what is remembered of the segment is
+ * asked first, and what is not, learnt. */
+int part_open_known(struct ledger_reader *reader, const struct segment_file *file,
+		    struct scan *scan, struct part *part);
 /* "SELECT … FROM …" with the query's conditions and order, bound. */
 int part_prepare(const struct scan *scan, const struct part *part, const char *select,
 		 bool newest_first, sqlite3_stmt **ret_statement);

@@ -147,6 +147,12 @@ int segment_list(const char *directory, bool corrupt_too, struct segment_file **
 	}
 	if (count)
 		qsort(files, count, sizeof(*files), compare_files);
+	for (size_t i = count; i-- > 0;) {
+		if (files[i].corrupt)
+			continue;
+		files[i].newest = true;
+		break;
+	}
 	*ret_files = take_ptr(files);
 	*ret_count = count;
 	return 0;

@@ -3,7 +3,7 @@
  * Fills a ledger for the benches of what reads it: ledger_fill DIRECTORY ROWS SEGMENTS
  *
  * 100 functions in turn, as many rows in each of the hourly segments, the last of which is the hour
- * before this one.
+ * before this one. Beside them one named rare, that has 30 rows in each of the two oldest.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,8 @@
 #define BOOT "00000000fedcba9876543210fedcba98"
 #define BATCH 20000
 #define FUNCTIONS 100
+#define RARE_ROWS 30
+#define RARE_SEGMENTS 2
 #define HOUR_NS 3600000000000ll
 
 static void make_record(uint64_t n, int64_t end_realtime_ns, struct invocation_record *r)
@@ -55,7 +57,7 @@ static void make_record(uint64_t n, int64_t end_realtime_ns, struct invocation_r
 	billing_apply(policies_embedded(), r);
 }
 
-static int put_batch(struct ledger *l, int64_t hour_ns, uint64_t first, uint64_t count,
+static int put_batch(struct ledger *l, int segment, int64_t hour_ns, uint64_t first, uint64_t count,
 		     uint64_t in_segment, uint64_t rows)
 {
 	struct ledger_meta meta = { .boot_id = BOOT, .sequence = first + count - 1 };
@@ -68,6 +70,8 @@ static int put_batch(struct ledger *l, int64_t hour_ns, uint64_t first, uint64_t
 			      (int64_t)((double)(in_segment + i) / (double)rows * 0.99 * HOUR_NS);
 
 		make_record(first + i, end, &record);
+		if (segment < RARE_SEGMENTS && in_segment + i < RARE_ROWS)
+			strcpy(record.function, "rare");
 		r = ledger_put_invocation(l, &record);
 	}
 	return r ? r : ledger_commit(l, &meta);
@@ -82,7 +86,7 @@ static int fill(struct ledger *l, uint64_t rows, int segments, int64_t first_hou
 		for (uint64_t at = 0; at < each && r == 0;) {
 			uint64_t count = each - at < BATCH ? each - at : BATCH;
 
-			r = put_batch(l, first_hour_ns + s * HOUR_NS, n, count, at, each);
+			r = put_batch(l, s, first_hour_ns + s * HOUR_NS, n, count, at, each);
 			at += count;
 			n += count;
 		}

@@ -5,8 +5,11 @@ import copy
 import json
 import os
 import re
+import sqlite3
+import struct
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from agent import FUNCTIONS, ONCPU, Agent, check, main, skip, until
@@ -164,4 +167,67 @@ def parameters():
         check(f"the parameters of {path}", not refused and sorted(named) == known, (refused, named, known))
 
 
-main("the OpenAPI description", described, answers)
+def records_described(agent, what, least):
+    """Every route that gives records; the records and the closed instances."""
+    answer, closed_ones = agent.get("/v1/invocations"), agent.get("/v1/closed-instances")
+    expect(f"invocations, {what}", answer, "/v1/invocations", least=least)
+    expect(f"closed instances, {what}", closed_ones, "/v1/closed-instances", least=1)
+    for record in answer.lines()[:3]:
+        expect(f"one, {what}", agent.get(f"/v1/invocations/{record['record_id']}"), "/v1/invocations/{record_id}")
+    return answer.lines(), closed_ones.lines()
+
+
+def sealed_and_edited():
+    """Records with a seal; and with every member there, and with all unknown that can be: a ledger is edited for it."""
+    if not document:
+        return
+    config = "[agent]\nintegrity = chain\n"
+    with Agent(config=config, place=tempfile.mkdtemp(prefix="oncpu-api.", dir="/tmp")) as first:
+        first.run("sealed", 3)
+        until(lambda: first.get("/v1/closed-instances").lines(), "a closed instance")
+        records, instances = records_described(first, "sealed", 3)
+        check("  and they are", all("integrity" in r for r in records + instances), records[:1])
+        one = first.get("/v1/invocations?fields=integrity").lines()[0]
+        check("  that member alone can be asked for", one == {"integrity": records[0]["integrity"]}, one)
+        flags = [flag["name"] for flag in first.get("/v1/flags").json()["flags"]]
+        first.stop()
+        edit(first.state, flags.index("audit_mismatch"))
+        second = Agent(config=config, place=first.work)
+        full, empty, _ = records_described(second, "edited", 3)[0]
+        second.stop()
+    members = document["components"]["schemas"]["Invocation"]["properties"]
+    optional = [n for n, s in members.items() if "null" in s.get("type", []) or {"type": "null"} in s.get("oneOf", [])]
+    always = set(document["components"]["schemas"]["Invocation"]["required"])
+    check("every member was seen with a value, but those of no source yet",
+          {n for n in members if full.get(n) is None} == {"tenant", "trace_id", "policies"} and full["extensions"] and
+          full["segments"], full)
+    check("and unknown or missing, where it may be", set(empty) == always | {"integrity"} and
+          all(empty[n] is None for n in optional), empty)
+
+
+def edit(state, mismatch):
+    """The first record has all that one can have, the second nothing of it. The seals do not fit any more. mismatch:
+    the number of the flag that what was found out later is shown by."""
+    unknown = ["memory_mb", "max_memory_bytes", "run_queue_ns", "voluntary", "involuntary", "threads", "quota_us",
+               "period_us", "steal_ns", "irq_ns", "cpu_net_ns", "init_wall_ns", "init_cpu_ns"] + [
+        f"where_{n}_ns" for n in ("running", "run_queue", "throttled", "blocked_io", "idle", "frozen")]
+    extension = struct.pack("<q64sII", 5, b"\x01", 1, 0)
+    ledger = sqlite3.connect(max(f"{state}/{f}" for f in os.listdir(state) if f.endswith(".db")))
+    first, second = (k for k, in ledger.execute("SELECT record_key FROM invocations ORDER BY 1 LIMIT 2"))
+    ledger.execute("INSERT OR IGNORE INTO texts(text) VALUES('v1'),('')")
+    for key, value, version in ((first, 1, "v1"), (second, -1, "")):
+        ledger.execute(f"UPDATE invocations SET {','.join(f'{n}={value}' for n in unknown)},"
+                       "version=(SELECT text_key FROM texts WHERE text=?) WHERE record_key=?", (version, key))
+    ledger.execute("UPDATE invocations SET status=77,cold_start=1,marks_lost=1,events_lost=2,flags=?,id=?,continues=?,"
+                   "extensions=?,segments=? WHERE record_key=?",
+                   (~(1 << mismatch), b"\x01", b"\xff", extension, struct.pack("<qqqq", 1, 2, 3, 4), first))
+    sequence = first & ((1 << 40) - 1)
+    ledger.execute("INSERT INTO doubts SELECT boot_id,(SELECT text FROM texts WHERE text_key=instance),?,?,0,5,'a test',1 "
+                   "FROM invocations JOIN boots ON boot_key=record_key>>40 WHERE record_key=?",
+                   (sequence - 1, sequence, first))
+    ledger.execute("UPDATE instances SET marks_lost=1,events_lost=2,flags=-1,audits=1")
+    ledger.commit()
+    ledger.close()
+
+
+main("the OpenAPI description", described, answers, sealed_and_edited)

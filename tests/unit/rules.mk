@@ -23,7 +23,7 @@ $(B)/unit/test_format: tests/unit/test_format.c tests/unit/rules.mk $(B)/libcli.
 # the commands' declarations: all of the binary but its main
 CLILIBS = $(B)/libcli.a $(B)/libdaemon.a $(B)/libslicer.a $(B)/libapi.a $(B)/libhttp.a $(B)/libledger.a \
 	$(KERNLIBS)
-$(B)/unit/test_commands $(B)/unit/test_manual $(B)/unit/test_rates: $(B)/unit/%: tests/unit/%.c tests/unit/rules.mk $(CLILIBS)
+$(B)/unit/test_commands $(B)/unit/test_manual $(B)/unit/test_rates $(B)/unit/test_pricer: $(B)/unit/%: tests/unit/%.c tests/unit/rules.mk $(CLILIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(CLILIBS) -lcmocka $(LDLIBS) -o $@
 

@@ -135,7 +135,15 @@ static void test_fields_pick(void **state)
 /* Against jansson: every member of a record, alone, is what it was. */
 static void test_fields_of_a_record(void **state)
 {
-	struct invocation_record record = { .function = "a\"},{\\", .id = "\x01\"", .id_len = 2 };
+	struct invocation_record record = { .function = "a\"},{\\",
+					    .id = "\x01\"",
+					    .id_len = 2,
+					    .continues = "\x02",
+					    .continues_len = 1,
+					    .status = 77,
+					    .marks_lost = 3,
+					    .events_lost = 4,
+					    .seal = { .position = 5, .hash = { 6 } } };
 	char line[RECORD_JSON_MAX], copy[RECORD_JSON_MAX], fields[FIELDS_LEN], unknown[33];
 	int n = invocation_record_json(&record, line, sizeof(line));
 	json_t *whole = json_loadb(line, (size_t)n, 0, NULL), *value;

@@ -120,6 +120,14 @@ static void test_price_line_neither(void **state)
 	neither("{\"schema\":\"oncpu.invocation/1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":1");
 	neither("{\"schema\":\"oncpu.invocation/1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":1,"
 		"\"init\":7}");
+	neither("{\"schema\":\"oncpu.invocation/"
+		"1\",\"function\":\"f\",\"wall_ns\":null,\"cpu_ns\":1}");
+	neither("{\"schema\":\"oncpu.invocation/"
+		"1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":null}");
+	neither("{\"schema\":\"oncpu.invocation/1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":1,"
+		"\"segments\":[{\"wall_ns\":1},2]}");
+	neither("{\"schema\":\"oncpu.invocation/1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":1,"
+		"\"segments\":[{},{},{},{},{},{},{},{},{}]}"); /* more than a record has */
 	neither("{\"schema\":\"oncpu.instance/1\",\"function\":\"f\",\"wall_ns\":1,\"cpu_ns\":1}");
 	neither("{\"message\":\"REPORT RequestId: a\\tDuration: 1 ms\"}");
 	neither("{\"message\":\"\\\\");
@@ -130,6 +138,32 @@ static void test_price_line_neither(void **state)
 	while (n < 60000)
 		n += (size_t)sprintf(deep + n, "{\"message\":");
 	neither(deep);
+}
+
+/* Names as other programs escape them: a pair of surrogates is one character. */
+static void test_price_line_escapes(void **state)
+{
+	static const char *const names[][2] = {
+		{ "\\ud83d\\ude00\\/\\u00e9\\t", "\xf0\x9f\x98\x80/\xc3\xa9\t" },
+		{ "a\\ud83d", "a?" },
+		{ "\\ud83d\\u0041b", "?Ab" },
+		{ "\\ude00\\ud83dx", "??x" },
+		{ "\\uD834\\uDD1E", "\xf0\x9d\x84\x9e" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char text[200];
+		struct price_line line;
+
+		snprintf(text, sizeof(text),
+			 "{\"schema\":\"oncpu.invocation/"
+			 "1\",\"function\":\"%s\",\"wall_ns\":1,\"cpu_ns\":1}",
+			 names[i][0]);
+		line = parse(text);
+		assert_int_equal(line.kind, PRICE_LINE_RECORD);
+		assert_string_equal(line.function, names[i][1]);
+	}
 }
 
 /* Every record that we write is read back as what bills see of it. */
@@ -150,7 +184,9 @@ static void test_price_line_records(void **state)
 
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		snprintf(r.function, sizeof(r.function), "%s",
-			 (const char *[]){ "thumb", "a\"b\\c", "grün €", "]}{[" }[x % 4]);
+			 (const char *[]){ "thumb", "a\"b\\c", "grün €", "]}{[",
+					   "of-63-bytes-which-is-the-longest-name-that-there-is-"
+					   "in-a-record" }[x % 5]);
 		snprintf(r.id, sizeof(r.id), "\"schema\":\"x\\");
 		r.id_len = (uint32_t)strlen(r.id);
 		r.wall_ns = (int64_t)(x >> 20);
@@ -198,6 +234,8 @@ static void test_price_line_reads_no_byte_beyond(void **state)
 		"\"cpu_ns\":7,\"init\":{\"wall_ns\":5,\"cpu_ns\":1},\"segments\":[{\"wall_ns\":3}],"
 		"\"start\":\"2026-01-31T12:00:00.000000000Z\",\"x\":[1,{\"y\":\"\\\"\"}],\"m\":"
 		"null}",
+		"{\"schema\":\"oncpu.invocation/1\",\"wall_ns\":12,\"cpu_ns\":7,"
+		"\"function\":\"\\ud83d\\ude00\"}",
 		"{\"message\":\"REPORT RequestId: 6f\\tDuration: 1307.68 ms\\tMemory Size: 1024 "
 		"MB\"}",
 		"REPORT RequestId: 6f-1\tDuration: 1307.68 ms\tMemory Size: 1024 MB",
@@ -236,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_price_line_report),
 		cmocka_unit_test(test_price_line_more_of_a_report),
 		cmocka_unit_test(test_price_line_neither),
+		cmocka_unit_test(test_price_line_escapes),
 		cmocka_unit_test(test_price_line_records),
 		cmocka_unit_test(test_price_line_reads_no_byte_beyond),
 	};
