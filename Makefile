@@ -166,6 +166,12 @@ $(B)/bench/%: tests/bench/%.c $(KERNLIBS) $(B)/libledger.a
 $(B)/bench/freezer: tests/bench/freezer.c $(B)/libslicer.a $(KERNLIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(B)/libslicer.a $(KERNLIBS) $(LDLIBS) -o $@
+# those that use cost's loads, or what it attaches
+$(B)/bench/boundary $(B)/bench/tracked: $(B)/bench/%: tests/bench/%.c $(COST) $(wildcard tests/bench/cost/*.h) \
+		$(B)/floor.skel.h $(KERNLIBS)
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -Itests -I. $(LDFLAGS) $< $(filter-out %/main.c,$(COST)) \
+		$(KERNLIBS) $(LDLIBS) -o $@
 bench: test-deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCHES) $(B)/bpf/exactness
 	$(Q)tests/bench/run.sh

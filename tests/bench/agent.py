@@ -1,74 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the agent does: start to first boundary, 50,000 invocations a second, the ledger's own rate.
+"""What the agent does: start to first boundary, 50,000 invocations a second and more, the ledger's own rate.
 
 agent.py [JSON-LINES-FILE]   appends a line a row; leaves no process, pin or file behind
 """
-import json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, time
+import re, shutil, statistics, subprocess, sys, tempfile, time
 
-ONCPU, LOAD, LEDGER = "build/oncpu", "build/bench/load", "build/bench/ledger_rate"
+from bench import Agent, Rows
+
+LOAD, LEDGER = "build/bench/load", "build/bench/ledger_rate"
 STARTS, RATE, SECONDS = 5, 50000, 10
-lines = open(sys.argv[1], "a") if len(sys.argv) > 1 else None
-
-
-def row(name, text, target=None, met=None, **figures):
-    verdict = "" if target is None else f"   target {target}: {'met' if met else 'MISSED'}"
-    print(f"{name:<34} {text}{verdict}", flush=True)
-    if lines:
-        more = {} if target is None else {"target": target, "met": met}
-        print(json.dumps({"bench": "agent", "row": name, **figures, **more}), file=lines, flush=True)
-
-
-class Agent:
-    """An agent on a state of its own, ready; `with` ends it and all that it made."""
-
-    def __enter__(self):
-        self.work = tempfile.mkdtemp(prefix="oncpu-bench.", dir="/tmp")
-        os.chmod(self.work, 0o755)
-        self.places = ["--state-dir", f"{self.work}/state", "--socket", f"{self.work}/s.sock"]
-        self.log = open(f"{self.work}/log", "w+")
-        ready, told = os.pipe()
-        self.begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        self.process = subprocess.Popen(
-            [ONCPU, "agent", *self.places, "--unpin", "--ready-fd", str(told)],
-            pass_fds=[told], stdout=self.log, stderr=self.log)
-        os.close(told)
-        answer = os.read(ready, 1)
-        os.close(ready)
-        self.ready_ms = (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - self.begin) / 1e6
-        if not answer:
-            self.log.seek(0)
-            sys.exit(f"agent.py: the agent does not start: {self.log.read()}")
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        self.log.close()
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def read(self, *arguments):
-        out = subprocess.run([ONCPU, *arguments, "--json", *self.places], capture_output=True, text=True)
-        return [json.loads(line) for line in out.stdout.splitlines()]
-
-    def pids(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return [self.process.pid, *map(int, f.read().split())]
-
-    def cpu_s(self):
-        def of(pid):
-            with open(f"/proc/{pid}/stat") as f:
-                return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
-        return sum(map(of, self.pids())) / os.sysconf("SC_CLK_TCK")
-
-    def memory_kib(self):
-        def of(pid):
-            with open(f"/proc/{pid}/status") as f:
-                return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
-        return sum(map(of, self.pids()))
+STEPS, STEP_SECONDS, TRIES = (50000, 75000, 100000, 125000, 150000, 200000, 250000, 300000), 3, 3
+RING = "[agent]\nring_bytes = 64MiB\n"  # where a core ends is asked, not how long a stall of the disk may be
+row = Rows("agent")
 
 
 def start_to_first_boundary():
@@ -102,10 +46,7 @@ def many_invocations():
             time.sleep(0.5)
             memory.append(agent.memory_kib())
         sent, took = load.stdout.read().split()
-        stored = seen = -1
-        while stored != seen or stored < 0:  # the commands ask the agent to store what has happened
-            seen = stored
-            stored = sum(s["count"] for s in agent.read("compare", "--function", "many"))
+        stored = agent.stored("many")
         cores = (agent.cpu_s() - cpu) / (time.monotonic() - begin)
         quarter, last = memory[len(memory) // 4], memory[-1]
         lost = int(sent) - stored
@@ -114,6 +55,42 @@ def many_invocations():
     row("  the agent's CPU", f"{cores:.2f} cores", "≤ 1", cores <= 1, cores=round(cores, 3))
     row("  the agent's memory", f"{quarter / 1024:.0f} MiB after a quarter, {last / 1024:.0f} MiB at the end",
         "flat (≤ 1.1×)", last <= 1.1 * quarter, quarter_kib=quarter, end_kib=last)
+
+
+def one_step(rate):
+    """Cores that the agent used while they came, its CPU time for each, and how many are in the ledger."""
+    with Agent(RING) as agent:
+        load = subprocess.Popen([LOAD, "paced", "step", str(rate), str(STEP_SECONDS)], stdout=subprocess.PIPE, text=True)
+        begin, cpu = time.monotonic(), agent.cpu_s()
+        sent, took = load.communicate()[0].split()
+        cores = (agent.cpu_s() - cpu) / (time.monotonic() - begin)
+        stored = agent.stored("step")
+        return int(sent), float(took), stored, cores, (agent.cpu_s() - cpu) / max(stored, 1) * 1e6
+
+
+def saturation():
+    """Upwards, until the agent has no more of its core to give, or loses something each time it is tried."""
+    held, why, cores, us = 0, "the last step", 0, 0
+    steps = []
+    for rate in STEPS:
+        for _ in range(TRIES):
+            sent, took, stored, cores_now, us_now = one_step(rate)
+            steps.append({"rate": rate, "sent": sent, "stored": stored, "cores": round(cores_now, 3), "us": round(us_now, 2)})
+            if stored == sent and took <= 1.05 * STEP_SECONDS:
+                break
+        if stored < sent:
+            why = f"at {rate:,}/s {sent - stored:,} of {sent:,} were lost (the agent at {cores_now:.2f} cores)"
+            break
+        if took > 1.05 * STEP_SECONDS:
+            why = f"the load itself makes no more than {sent / took:,.0f}/s here"
+            break
+        held, cores, us = rate, cores_now, us_now
+        if cores_now > 0.97:
+            why = "a core"
+            break
+    row("invocations/s until a core is full", f"{held:,}/s all in the ledger, at {cores:.2f} cores, {us:.1f} µs of the agent's CPU "
+        f"each; the end: {why}", "≥ 50,000", held >= 50000, held=held, cores=round(cores, 3), us=round(us, 2), end=why,
+        steps=steps)
 
 
 def ledger_rate():
@@ -128,4 +105,5 @@ def ledger_rate():
 print("The agent", flush=True)
 start_to_first_boundary()
 many_invocations()
+saturation()
 ledger_rate()

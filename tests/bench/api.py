@@ -5,100 +5,46 @@
 api.py [JSON-LINES-FILE]   ROWS=10000000 for the whole target (2 GB, and two minutes to fill; 1,000,000 otherwise)
                            SEGMENTS=N hours that they are of (100)
 """
-import http.client
 import json
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-ONCPU, LOAD, FILL = "build/oncpu", "build/bench/load", "build/bench/ledger_fill"
+from bench import Agent, Rows
+
+LOAD, FILL = "build/bench/load", "build/bench/ledger_fill"
 ROWS, SEGMENTS = int(os.environ.get("ROWS", 1000000)), int(os.environ.get("SEGMENTS", 100))
 ROW_BYTES, SEGMENT_BYTES = 320, 1 << 20  # what they take at most, in the ledger and beside it while it is filled
 RATE, SECONDS, READERS = 10000, 6, 8
-lines = open(sys.argv[1], "a") if len(sys.argv) > 1 else None
+row = Rows("api")
 
 
-def row(name, text, target=None, met=None, **figures):
-    verdict = "" if target is None else f"   target {target}: {'met' if met else 'MISSED'}"
-    print(f"{name:<34} {text}{verdict}", flush=True)
-    if lines:
-        more = {} if target is None else {"target": target, "met": met}
-        print(json.dumps({"bench": "api", "row": name, **figures, **more}), file=lines, flush=True)
+class Filled(Agent):
+    """One whose ledger has rows already."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def prepare(self, state_dir):
+        need, place = self.rows * ROW_BYTES + SEGMENTS * SEGMENT_BYTES, os.path.dirname(state_dir)
+        if shutil.disk_usage(place).free < need + (1 << 30):
+            shutil.rmtree(place)
+            sys.exit(f"api.py: {self.rows:,} rows need {need / 1e9:.1f} GB in {os.path.dirname(place)}: ROWS=n, or TMPDIR")
+        begin = time.monotonic()
+        subprocess.run([FILL, state_dir, str(self.rows), str(SEGMENTS)], check=True)
+        self.filled_s = time.monotonic() - begin
+        subprocess.run(["chmod", "-R", "a+rwX", state_dir], check=True)  # the agent's user is its own choice
 
 
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-    def get(self, what):
-        self.request("GET", what)
-        answer = self.getresponse()
-        body = answer.read()
-        if answer.status not in (200, 503):
-            sys.exit(f"api.py: {what}: {answer.status} {body[:300]}")
-        return body if answer.status == 200 else b""
-
-
-class Agent:
-    """On a state of its own; `with` ends it and all that it made."""
-
-    def __init__(self, rows=0):
-        self.work = tempfile.mkdtemp(prefix="oncpu-bench.", dir=os.environ.get("TMPDIR", "/tmp"))
-        os.chmod(self.work, 0o755)
-        self.state, self.socket = f"{self.work}/state", f"{self.work}/s.sock"
-        self.filled_s = 0
-        if rows:
-            need = rows * ROW_BYTES + SEGMENTS * SEGMENT_BYTES
-            if shutil.disk_usage(self.work).free < need + (1 << 30):
-                os.rmdir(self.work)
-                sys.exit(f"api.py: {rows:,} rows need {need / 1e9:.1f} GB in {os.path.dirname(self.work)}: ROWS=n, or TMPDIR")
-            begin = time.monotonic()
-            subprocess.run([FILL, self.state, str(rows), str(SEGMENTS)], check=True)
-            self.filled_s = time.monotonic() - begin
-            subprocess.run(["chmod", "-R", "a+rwX", self.state], check=True)  # the agent's user is its own choice
-
-    def __enter__(self):
-        ready, told = os.pipe()
-        self.log = open(f"{self.work}/log", "w+")
-        self.process = subprocess.Popen(
-            [ONCPU, "agent", "--state-dir", self.state, "--socket", self.socket, "--unpin",
-             "--ready-fd", str(told)], pass_fds=[told], stdout=self.log, stderr=self.log)
-        os.close(told)
-        if not os.read(ready, 1):
-            self.log.seek(0)
-            sys.exit(f"api.py: the agent does not start: {self.log.read()}")
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def metric(self, connection, name):
-        return float(re.search(rf"^{name} (\S+)$", connection.get("/metrics").decode(), re.M)[1])
-
-    def worker_kib(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            pid = f.read().split()[0]
-        with open(f"/proc/{pid}/status") as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+def worker_kib(agent):
+    with open(f"/proc/{agent.pids()[1]}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
 
 def ms_of(connection, what, times=60):
@@ -112,8 +58,8 @@ def ms_of(connection, what, times=60):
 
 
 def reading():
-    with Agent(ROWS) as agent:
-        c = Connection(agent.socket)
+    with Filled(ROWS) as agent:
+        c = agent.connect()
         begin = time.perf_counter()
         c.get("/v1/invocations?function=nobody&last=100")
         cold = (time.perf_counter() - begin) * 1000
@@ -133,13 +79,13 @@ def reading():
         row("  one by its record_id", f"{one:.2f} ms", ms=round(one, 3))
         known, _ = ms_of(c, "/v1/functions", 20)
         row("  /v1/functions, 100 of them", f"{known:.2f} ms", ms=round(known, 3))
-        before, begin = agent.worker_kib(), time.perf_counter()
+        before, begin = worker_kib(agent), time.perf_counter()
         c.request("GET", "/v1/invocations?last=1000000&fields=record_id")
         answer, n = c.getresponse(), 0
         while block := answer.read(1 << 20):
             n += block.count(b"\n")
         took = time.perf_counter() - begin
-        grown = agent.worker_kib() - before
+        grown = worker_kib(agent) - before
         row("  a stream of 1,000,000 records", f"{n:,} in {took:.1f} s, {grown / 1024:+.1f} MiB in the agent",
             "constant memory (≤ 8 MiB)", n == min(ROWS, 1000000) and grown <= 8192, seconds=round(took, 2), grown_kib=grown)
 
@@ -147,14 +93,14 @@ def reading():
 def scrapes():
     with Agent() as agent:
         subprocess.run([LOAD, "paced", "scraped", "1000", "1"], stdout=subprocess.DEVNULL, check=True)
-        c = Connection(agent.socket)
+        c = agent.connect()
         for _ in range(100):
             c.get("/metrics")
-        after_100 = agent.worker_kib()
+        after_100 = worker_kib(agent)
         begin = time.perf_counter()
         for _ in range(900):
             c.get("/metrics")
-        ms, after_1000 = (time.perf_counter() - begin) / 900 * 1000, agent.worker_kib()
+        ms, after_1000 = (time.perf_counter() - begin) / 900 * 1000, worker_kib(agent)
         row("1,000 scrapes", f"{after_100 / 1024:.1f} MiB after 100, {after_1000 / 1024:.1f} MiB after 1,000; {ms:.2f} ms each",
             "flat (≤ 1.02×)", after_1000 <= 1.02 * after_100, kib_100=after_100, kib_1000=after_1000, ms=round(ms, 3))
 
@@ -165,7 +111,7 @@ def beside_readers(readers):
         over, bytes_read = threading.Event(), [0] * readers
 
         def read(i):
-            c = Connection(agent.socket)
+            c = agent.connect()
             while not over.is_set():
                 for what in ("/v1/invocations", "/v1/functions", "/v1/compare", "/v1/instances", "/v1/health"):
                     bytes_read[i] += len(c.get(what))
@@ -174,7 +120,7 @@ def beside_readers(readers):
         load = subprocess.Popen([LOAD, "paced", "beside", str(RATE), str(SECONDS)], stdout=subprocess.PIPE, text=True)
         for t in threads:
             t.start()
-        c, lag = Connection(agent.socket), []
+        c, lag = agent.connect(), []
         while load.poll() is None:
             lag.append(agent.metric(c, "oncpu_ledger_lag_bytes"))
             time.sleep(0.02)

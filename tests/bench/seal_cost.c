@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What sealing a record costs: the same records into two ledgers, one with integrity = chain, in
- *turns of a batch each; and into a third with a key. CPU time of the process, medians of the
- *rounds. seal_cost [--rounds N] [--json FILE]
+ * What sealing a record costs: the same records into three ledgers, in turns of a batch each: not
+ * sealed, with integrity = chain, and with a key. CPU time of the process, medians of the rounds.
+ *
+ * seal_cost [--rounds N] [--json FILE]
  */
 #include <getopt.h>
 #include <stdio.h>

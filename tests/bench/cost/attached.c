@@ -43,17 +43,15 @@ static struct found find_marks(struct kern_owner *owner)
 	return f;
 }
 
-struct how {
-	bool tracked, where, irq; /* tracked: the loads are an instance each */
-};
-
-static struct kern_owner *oncpu_up(struct how how)
+struct kern_owner *oncpu_up(struct how how)
 {
-	struct kern_pattern ours = { "bench", "/oncpu-bench-*" },
-			    nobody = { "none", "/oncpu-none" };
+	struct kern_pattern patterns[2] = {
+		{ "bench", "/oncpu-bench-*" },
+	};
 	struct kern_config config = { .pin_dir = PIN_DIR,
-				      .patterns = how.tracked ? &ours : &nobody,
-				      .pattern_count = 1,
+				      .patterns = patterns,
+				      .pattern_count = how.also ? 2 : 1,
+				      .max_instances = how.max_instances,
 				      .ring_bytes = 64u << 20,
 				      .hidden_check = true,
 				      .live_steal = true,
@@ -62,6 +60,10 @@ static struct kern_owner *oncpu_up(struct how how)
 	struct kern_owner *owner;
 	bool adopted;
 
+	if (!how.tracked)
+		strcpy(patterns[0].pattern, "/oncpu-none");
+	if (how.also)
+		snprintf(patterns[1].pattern, sizeof(patterns[1].pattern), "%s", how.also);
 	kern_unpin(PIN_DIR);
 	if (kern_owner_open(&config, &owner, &adopted) || kern_owner_adopt(owner))
 		die("cannot set up the kernel side");
@@ -89,7 +91,7 @@ static int programs_named(const char *name)
 }
 
 /* Unpinned attachments go one after the other, in the background, in some 300 ms. */
-static void oncpu_down(struct kern_owner **owner)
+void oncpu_down(struct kern_owner **owner)
 {
 	kern_owner_close(owner);
 	kern_unpin(PIN_DIR);

@@ -35,8 +35,15 @@ struct attached {
 };
 
 bool attached_set_up(int *ret_others); /* kernel sides that others have attached already */
+struct how {
+	bool tracked, where, irq; /* tracked: the loads are an instance each */
+	uint32_t max_instances;	  /* 0 = the default */
+	const char *also;	  /* a further pattern of cgroups that are tracked, or NULL */
+};
+struct kern_owner *oncpu_up(struct how how); /* what runs in its cgroups already is adopted */
+void oncpu_down(struct kern_owner **owner);  /* back when nothing of it is attached any more */
 void attach(enum phase phase, struct attached *a);
-void detach(struct attached *a); /* back when nothing of it is attached any more */
+void detach(struct attached *a);
 
 /* ---- peers.c ---- */
 
