@@ -17,8 +17,8 @@
 struct share {
 	u64 total, run_delay, steal, bound; /* steal: of the running slice */
 	u64 time_ns;			    /* up to when a running slice was counted */
-	u64 charged, sum, start;	    /* what it was computed from; see share_stood_still */
 	u32 running, flags;
+	u32 own, behind; /* the reader's own CPU; switches that its slot does not show yet */
 };
 
 struct reading {
@@ -47,16 +47,19 @@ static __always_inline u64 charged_ns(u64 now_ns, const struct cpu_clocks *c, s6
 
 /*
  * The share of a CPU whose slot does not show the task that really runs there: a switch was hidden
- * from us, or one is in progress. Computed from the tasks' own counters.
+ * from us, or one is in progress. It is put together from counters that others write one after the
+ * other: the kernel books a slice (exec_start, then sum_exec_runtime) some time after it updated
+ * the clock, and our hook charges before it publishes. False if any of it moved meanwhile: part of
+ * a slice would be there twice or not at all, whatever the clocks and the sequence say.
  */
-static __always_inline void share_stale(struct share *h, const struct oncpu_slot_copy *s, u64 was,
+static __always_inline bool share_stale(struct share *h, const struct oncpu_slot_copy *s, u64 was,
 					u32 cpu, u32 instance, u64 curr, s64 d,
-					const struct cpu_clocks *c)
+					const struct cpu_clocks *c, const struct oncpu_total *total)
 {
 	struct task_struct *running = KERNEL_AT(struct task_struct, curr), *left;
 	u32 i = READ_COPY(s, thread), tid, *index;
+	u64 sum, start, unbooked, charged = h->total;
 	struct oncpu_thread *t;
-	u64 sum, start, unbooked;
 
 	if (curr != was && READ_COPY(s, instance) == instance + 1 &&
 	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == was &&
@@ -72,15 +75,21 @@ static __always_inline void share_stale(struct share *h, const struct oncpu_slot
 	    (t = bpf_map_lookup_elem(&threads, &i)) && t->task == curr && t->instance == instance) {
 		h->flags |= ONCPU_EVF_STALE;
 		h->running = 1;
-		h->start = start = READ_KERNEL(running, se.exec_start);
-		h->sum = sum = READ_KERNEL(running, se.sum_exec_runtime);
+		start = READ_KERNEL(running, se.exec_start);
+		sum = READ_KERNEL(running, se.sum_exec_runtime);
 		if ((s64)(sum - t->last_ns) > 0)
 			h->total += sum - t->last_ns;
 		h->time_ns = bpf_ktime_get_ns();
 		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
 		h->total += charged_ns(h->time_ns, c,
 				       d + (s64)(c->clock - c->clock_task + unbooked), start);
+		COMPILER_BARRIER();
+		if (READ_KERNEL(running, se.exec_start) != start ||
+		    READ_KERNEL(running, se.sum_exec_runtime) != sum)
+			return false;
 	}
+	COMPILER_BARRIER();
+	return !h->flags || READ_ONCE_OF(total->charged_ns) == charged;
 }
 
 static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s, u64 was,
@@ -164,23 +173,6 @@ static __always_inline bool has_moved_out(const struct oncpu_slot_copy *s, u64 w
 	return t && t->task != was;
 }
 
-/*
- * A stale slot's share is put together from counters that others write one after the other: the
- * kernel books a slice (exec_start, then sum_exec_runtime) some time after it updated the clock,
- * and our hook charges before it publishes. Had any of it moved meanwhile, part of a slice would be
- * there twice or not at all, whatever the clocks and the sequence say.
- */
-static __always_inline bool share_stood_still(const struct share *h, u64 curr,
-					      const struct oncpu_total *total)
-{
-	struct task_struct *running = KERNEL_AT(struct task_struct, curr);
-
-	if (READ_ONCE_OF(total->charged_ns) != h->charged)
-		return false;
-	return !h->running || (READ_KERNEL(running, se.exec_start) == h->start &&
-			       READ_KERNEL(running, se.sum_exec_runtime) == h->sum);
-}
-
 /* Tries once; 0 if the CPU switched meanwhile. Global: verified once, not once a try, which is what
  * the time to load the programs went into. */
 __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
@@ -191,57 +183,55 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	struct oncpu_slot_copy *s;
 	struct rq *rq;
 	u64 seq, curr, was;
-	u32 switches, behind;
-	bool own;
 	s64 d;
 
 	if (!slot || !h || !r || !(total = total_at(cpu, r->instance)))
 		return 1;
 	/* whoever makes a boundary may be moved to another CPU in the middle of it */
-	own = r->own_cpu < cpus && cpu == bpf_get_smp_processor_id();
+	h->own = r->own_cpu < cpus && cpu == bpf_get_smp_processor_id();
 	seq = READ_ONCE_OF(slot->seq);
 	s = slot_copy_at(slot, seq);
 	d = slot_clock_offset(slot);
 	COMPILER_BARRIER();
 	was = READ_COPY(s, task);
-	h->total = h->charged = READ_ONCE_OF(total->charged_ns);
+	h->total = READ_ONCE_OF(total->charged_ns);
 	h->run_delay = READ_ONCE_OF(total->run_delay);
 	h->steal = h->bound = h->time_ns = h->running = h->flags = 0;
 	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
 		return 1;
 	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
-	switches = switches_of(rq);
-	behind = hidden_check ? switches - READ_COPY(s, switches) : 0;
+	h->behind = hidden_check ? switches_of(rq) - READ_COPY(s, switches) : 0;
 	curr = (u64)READ_KERNEL(rq, curr);
 	read_clocks(rq, &clocks);
-	if (hidden_check && behind < 2 && (u32)(curr == was) == behind)
+	if (hidden_check && h->behind < 2 && (u32)(curr == was) == h->behind)
 		return 0; /* a switch is being counted, or a picture written, at this instant */
-	if (behind ||
-	    (hidden_check && READ_COPY(s, instance) != r->instance + 1 && (own || r->unsettled)))
-		share_stale(h, s, was, cpu, r->instance, curr, d, &clocks);
-	else if (READ_COPY(s, instance) == r->instance + 1 && !has_moved_out(s, was))
+	if (h->behind || (hidden_check && READ_COPY(s, instance) != r->instance + 1 &&
+			  (h->own || r->unsettled))) {
+		if (!share_stale(h, s, was, cpu, r->instance, curr, d, &clocks, total))
+			return 0;
+	} else if (READ_COPY(s, instance) == r->instance + 1 && !has_moved_out(s, was)) {
 		share_running(h, s, was, &clocks, d);
-	if (!own && wakeup_bound && (h->running || r->live > 1))
+	}
+	if (!h->own && wakeup_bound && (h->running || r->live > 1))
 		h->bound = bound_elsewhere(rq, &clocks, curr, d, h);
 	/* Its switch is not over: the kernel's own readers do not count its slice yet, which may
 	 * have begun at a wake-up long ago. */
-	if (h->running && !own && wakeup_bound &&
+	if (h->running && !h->own && wakeup_bound &&
 	    !READ_KERNEL(KERNEL_AT(struct task_struct, curr), on_cpu))
-		h->bound += h->total - h->charged;
+		h->bound += h->total - READ_ONCE_OF(total->charged_ns);
 	if (h->running)
 		h->bound += slot_clock_error(slot, h->time_ns) + clock_unsure_ns;
 	if (h->running && clocks.skips) /* unless a tick comes first, and updates it */
 		h->bound += clock_age_ns(h->time_ns, d, clocks.clock);
-	if (!own && behind > 1 && wakeup_bound && r->live > 1 && in_transit(&clocks, curr, d)) {
+	if (!h->own && h->behind > 1 && wakeup_bound && r->live > 1 &&
+	    in_transit(&clocks, curr, d)) {
 		if (!r->last_try)
 			return 0;
 		h->bound += WAKEUP_CAP_NS;
 	}
 	COMPILER_BARRIER();
-	if (h->flags && !share_stood_still(h, curr, total))
-		return 0;
-	return (!hidden_check || switches_of(rq) == switches) && clocks_settled(rq, &clocks) &&
-	       READ_ONCE_OF(slot->seq) == seq;
+	return (!hidden_check || switches_of(rq) - READ_COPY(s, switches) == h->behind) &&
+	       clocks_settled(rq, &clocks) && READ_ONCE_OF(slot->seq) == seq;
 }
 
 /* Some 3 µs in all: a switch that is in progress is over by then, unless the hypervisor holds it.
