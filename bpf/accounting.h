@@ -226,6 +226,20 @@ STEP oncpu_u32 cut_at_nul(oncpu_u64 *words)
 	return length;
 }
 
+/* The number of the lowest bit of a word that is not 0. BPF has no instruction for it: a bit times
+ * a de Bruijn sequence has a number of its own in its six highest bits. */
+STEP oncpu_u32 lowest_bit(oncpu_u64 word)
+{
+	static const unsigned char number[64] = {
+		0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,
+		62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+		63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+		46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
+	};
+
+	return number[((word & -word) * 0x03f79d71b4cb0a89ull) >> 58];
+}
+
 /*
  * Glob over a cgroup path: '?' is one byte, '*' any run of bytes, neither crosses '/'. The walk is
  * one step at a time with one point to go back to, so that the kernel side can bound it.

@@ -307,11 +307,16 @@ __noinline int read_instance(u32 index, struct reading *r)
 	r->instance = index;
 	r->unsettled = !!(in->flags & ONCPU_INSTANCE_UNSETTLED);
 	r->alone = r->live == 1 && r->own_cpu < cpus && !r->unsettled;
-	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
-		if (c >= cpus)
-			break;
-		if (in->cpus[(c >> 6) & (ONCPU_CPU_WORDS - 1)] >> (c & 63) & 1)
-			read_cpu(c, r);
+	for (u32 c = 0; c < ONCPU_MAX_CPUS && c < cpus; c++) {
+		u64 left = in->cpus[(c >> 6) & (ONCPU_CPU_WORDS - 1)] >> (c & 63);
+
+		/* from bit to bit: the host's other CPUs cost nothing */
+		if (!left) {
+			c |= 63;
+			continue;
+		}
+		c += lowest_bit(left);
+		read_cpu(c, r);
 	}
 	r->bound += r->running_elsewhere * (r->last_ns - r->first_ns);
 	return 0;

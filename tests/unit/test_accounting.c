@@ -357,6 +357,16 @@ static void test_slice_is_never_negative(void **state)
 	assert_int_equal(slice_ns(1000, -100, 500), 600);
 }
 
+static void test_the_lowest_bit_of_a_word(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(lowest_bit(1ull << i), i);
+		assert_int_equal(lowest_bit(~0ull << i), i);
+		assert_int_equal(lowest_bit(1ull << i | 1ull << 63), i);
+	}
+}
+
 static void test_trap_3_a_switch_in_progress_is_bounded_by_the_clocks_age(void **state)
 {
 	(void)state;
@@ -389,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_trap_10_a_late_hook_is_no_slew),
 		cmocka_unit_test(test_trap_10_a_late_window_is_no_slew),
 		cmocka_unit_test(test_an_id_is_cut_at_its_first_nul),
+		cmocka_unit_test(test_the_lowest_bit_of_a_word),
 		cmocka_unit_test(test_slice_is_never_negative),
 		cmocka_unit_test(test_trap_3_a_switch_in_progress_is_bounded_by_the_clocks_age),
 		cmocka_unit_test(test_trap_3_a_wake_up_is_bounded_by_the_clocks_age),
