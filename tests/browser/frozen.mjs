@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The page of an invocation that was frozen on its own wish: node frozen.mjs BASE FUNCTION. */
-import { browser, check, done, lines, misprinted, numbers, open, overflow, same, visit } from './harness.mjs';
+import { brokeOff, browser, check, done, lines, misprinted, numbers, open, overflow, same, visit } from './harness.mjs';
 
 const [base, name] = process.argv.slice(2);
 const b = await browser();
+let opened;
 try {
-	const { page, said } = await open(b, base);
+	opened = await open(b, base);
+	const { page, said } = opened;
 	const record = (await lines(base, `/v1/invocations?function=${name}`)).find((r) => r.segments.length > 1);
 	const awake = record.segments.map((s) => s.wall_ns),
 		frozen = record.wall_ns - awake.reduce((x, y) => x + y);
@@ -42,7 +44,7 @@ try {
 	same('frozen: nothing sticks out', await overflow(page), 0);
 	same('frozen: no word of the console', said.errors, []);
 } catch (error) {
-	check('the test runs to its end', false, error.stack);
+	await brokeOff(error, [opened]);
 }
 await b.close();
 done();

@@ -58,6 +58,16 @@ export async function open(b, base, options = {}) {
 	return { page, context, said };
 }
 
+/* What stands there where a test broke off, and what the browser said. */
+export async function brokeOff(error, opened) {
+	check('the test runs to its end', false, error.stack);
+	for (const { page, said } of opened.filter(Boolean)) {
+		const text = await page.evaluate(() => document.body.innerText).catch((e) => String(e));
+		console.log(`# ${page.url()}: ${JSON.stringify(text).slice(0, 1500)}`);
+		console.log(`# console: ${JSON.stringify(said.errors)}, asked: ${JSON.stringify(said.asked.slice(-12))}`);
+	}
+}
+
 export async function lines(base, path) {
 	const text = await (await fetch(base + path)).text();
 	return text

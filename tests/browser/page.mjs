@@ -4,7 +4,7 @@
  * The agent has seen nothing yet when this begins; the functions run as the page is watched.
  */
 import { spawn } from 'node:child_process';
-import { browser, check, done, lines, misprinted, numbers, object, open, overflow, same, visit } from './harness.mjs';
+import { brokeOff, browser, check, done, lines, misprinted, numbers, object, open, overflow, same, visit } from './harness.mjs';
 
 const [base, functions] = process.argv.slice(2);
 const HOSTILE = '<img src=x onerror=window.hacked=1>',
@@ -632,8 +632,10 @@ async function gone(page, context, record) {
 }
 
 const b = await browser();
+let first, second;
 try {
-	const { page, context, said } = await open(b, base);
+	first = await open(b, base);
+	const { page, context, said } = first;
 	await beginnings(page);
 	await fleet(page);
 	let records = [];
@@ -649,11 +651,11 @@ try {
 	same('no word of the console', said.errors, []);
 	same('nothing is asked of anybody else', said.outside, []);
 	await looks(b, cold);
-	const second = await open(b, base);
+	second = await open(b, base);
 	await gone(second.page, second.context, cold);
 	await context.close();
 } catch (error) {
-	check('the test runs to its end', false, error.stack);
+	await brokeOff(error, [first, second]);
 }
 await b.close();
 done();

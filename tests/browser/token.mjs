@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The page of an agent that wants a token: node token.mjs BASE TOKEN. */
-import { browser, check, done, open, same } from './harness.mjs';
+import { brokeOff, browser, check, done, open, same } from './harness.mjs';
 
 const [base, token] = process.argv.slice(2);
 const b = await browser();
+let opened;
 try {
-	const { page, said } = await open(b, base);
+	opened = await open(b, base);
+	const { page, said } = opened;
 	await page.goto(`${base}/#/?since=all&as=aws-lambda`);
 	const field = page.getByLabel('Token');
 	await field.waitFor();
@@ -37,7 +39,7 @@ try {
 	check('another browser is asked for it, too', true);
 	same('nothing is asked of anybody else', said.outside, []);
 } catch (error) {
-	check('the test runs to its end', false, error.stack);
+	await brokeOff(error, [opened]);
 }
 await b.close();
 done();

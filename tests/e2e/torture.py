@@ -8,6 +8,7 @@ on-CPU sums are what the functions' own clocks and the kernel's cpu.stat say.
 torture.py KILLS [SEED]     KILLS ≥ 1; a second or less each. TAP.
 """
 import collections
+import errno
 import glob
 import os
 import random
@@ -95,13 +96,13 @@ def power_cut(agent, work, function, rng):
 # ---- the run ----
 
 def fill_disk(work, rng):
-    with open(f"{work}/state/ballast", "wb") as f:
-        try:
+    try:
+        with open(f"{work}/state/ballast", "wb", buffering=0) as f:
             while True:
                 f.write(bytes(65536))
-                f.flush()
-        except OSError:
-            pass
+    except OSError as full:
+        if full.errno != errno.ENOSPC:
+            raise
     time.sleep(rng.uniform(0, 0.2))
 
 
@@ -156,6 +157,8 @@ def torture(work, kills, rng):
                 cuts.append(power_cut(agent, work, rng.choice(names), rng))
             what = rng.choice(["kill"] * 4 + ["stop", "stall", "full", "flood"])
             did[what] += 1
+            if os.environ.get("SIZES"):
+                say(f"{n} {what} {[(os.path.basename(x), os.path.getsize(x) >> 20) for x in glob.glob(f'{work}/state/*')]}")
             punish(agent, work, what, rng)
             agent.up()
         seconds = time.monotonic() - begun
