@@ -6,9 +6,17 @@ import { count, moment, round } from './format.js';
 import { logEdge } from './bins.js';
 import uPlot from './uplot.esm.js';
 
+/* As they are now: a canvas cannot choose between light and dark, an element can. */
+const probe = document.createElement('i');
+probe.hidden = true;
+document.body.append(probe);
+
 function colours() {
-	const style = getComputedStyle(document.documentElement);
-	return (name) => style.getPropertyValue(`--${name}`).trim();
+	const style = getComputedStyle(probe);
+	return (name) => {
+		probe.style.color = `var(--${name})`;
+		return style.color;
+	};
 }
 
 /* Frozen is hatched: it is time, and nothing happened in it. */

@@ -5,70 +5,23 @@ import http.client
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
-import traceback
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(ROOT, os.environ.get("B", "build"))
-ONCPU = os.path.join(BUILD, "oncpu")
-FUNCTIONS = os.path.join(ROOT, "build/functions")
-SANITIZED = os.environ.get("B", "build") != "build"  # whose agent keeps memory of its own: how much it uses says nothing
-DEADLINE = 20  # seconds; nothing here takes a tenth of it
-
-number = failures = 0
-
-
-def check(what, ok, saw=None):
-    global number, failures
-    number += 1
-    failures += not ok
-    print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    if not ok:
-        print(f"# saw: {str(saw)[:2000]}")
-    sys.stdout.flush()
-
-
-def skip(what, why):
-    global number
-    number += 1
-    print(f"ok {number} - {what} # SKIP {why}", flush=True)
+import harness
+from harness import (BUILD, DEADLINE, FUNCTIONS, ONCPU, ROOT, SANITIZED, AgentBase, check, missing, quote,  # noqa: F401
+                     run_parts, skip, until)
 
 
 def main(subject, *parts):
-    """Runs each part; one that breaks off fails, and the others run all the same."""
-    missing = ("root" if os.geteuid() != 0 else
-               "BTF" if not os.access("/sys/kernel/btf/vmlinux", os.R_OK) else None)
-    if missing:
-        skip(subject, f"needs {missing}")
-        parts = ()
-    for part in parts:
-        began = time.monotonic()
-        try:
-            part()
-            print(f"# {part.__name__}: {time.monotonic() - began:.1f} s")
-        except Exception:  # of whatever kind: a line of TAP, and the next
-            check(f"{part.__name__} runs to its end", False, "\n# ".join(traceback.format_exc().splitlines()))
-    for agent in list(Agent.alive):
-        agent.close()
-    print(f"1..{number}")
-    sys.exit(failures != 0)
-
-
-def until(condition, what, seconds=DEADLINE):
-    """The condition's value as soon as it is true."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.005)
-    return value
+    """Runs each part; agents live on from one to the next."""
+    def close_all():
+        for agent in list(Agent.alive):
+            agent.close()
+    run_parts(subject, parts, missing(), at_end=close_all)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -98,66 +51,42 @@ class Answer:
         return f"{self.status} {dict(self.headers)} {self.body[:600]}"
 
 
-class Agent:
+class Agent(AgentBase):
     alive = []
 
     def __init__(self, *options, config=None, place=None):
-        self.work = place or tempfile.mkdtemp(prefix="oncpu-api.", dir="/tmp")
-        self.kept = place is not None
-        os.chmod(self.work, 0o755)
-        self.socket, self.state = f"{self.work}/s.sock", f"{self.work}/state"
-        self.log_path = f"{self.work}/agent.log"
-        self.port = None
+        super().__init__(place or tempfile.mkdtemp(prefix="oncpu-api.", dir="/tmp"))
         options = list(options)
         if config is not None:
             with open(f"{self.work}/oncpu.conf", "w") as f:
                 f.write(config)
             options += ["--config", f"{self.work}/oncpu.conf"]
-        ready, told = os.pipe()
-        with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen(
-                [ONCPU, "agent", "--state-dir", self.state, "--socket", self.socket, "--unpin",
-                 "--ready-fd", str(told), *options],
-                pass_fds=[told], stdout=log, stderr=log, start_new_session=True)
-        os.close(told)
         Agent.alive.append(self)
-        able, _, _ = select.select([ready], [], [], DEADLINE)
-        said = os.read(ready, 1) if able else b""
-        os.close(ready)
-        if not said:
-            raise RuntimeError(f"the agent does not start: {self.log()}")
-
-    def log(self):
-        with open(self.log_path) as f:
-            return f.read()
-
-    def worker(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return int(f.read().split()[0])
+        self.launch("--unpin", *options)
 
     def rss_kib(self):
         with open(f"/proc/{self.worker()}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
     def stop(self):
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-                check("the agent stops when asked", False, self.log()[-1500:])
+                check("the agent stops when asked", False, self.said()[-1500:])
         if self in Agent.alive:
             Agent.alive.remove(self)
 
     def close(self):
         self.stop()
-        log = self.log()
+        log = self.said()
         if "Sanitizer" in log or "runtime error" in log:
             check("no sanitizer has spoken", False, log)
-        if failures:
-            print("\n".join("#   agent: " + line for line in log.splitlines()[-20:]))
+        if harness.failed():
+            quote("agent", log)
         shutil.rmtree(self.work, ignore_errors=True)
 
     def __enter__(self):

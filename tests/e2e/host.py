@@ -8,58 +8,22 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
 
-B = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build"))
-counted = failed = 0
+from harness import BUILD as B  # noqa: F401
+from harness import AgentBase, check, failed, finish, need_host, quote, say, unified, until  # noqa: F401
 
-
-def check(what, ok, why=""):
-    global counted, failed
-    counted += 1
-    print(f"{'ok' if ok else 'not ok'} {counted} - {what}", flush=True)
-    if not ok:
-        failed += 1
-        print(f"# {why}", flush=True)
-    return ok
+cgroup_root = unified
 
 
-def say(text):
-    print(f"# {text}", flush=True)
-
-
-def finish():
-    print(f"1..{counted}")
-    sys.exit(bool(failed))
-
-
-def need_host():
-    """Skips with the reason where measuring is not possible."""
-    why = "needs root" if os.getuid() else "no BTF" if not os.path.exists("/sys/kernel/btf/vmlinux") else None
-    if why:
-        print(f"ok 1 - all # SKIP {why}")
-        sys.exit(0)
-
-
-def cgroup_root():
-    with open("/proc/self/mounts") as f:
-        return next(l.split()[1] for l in f if l.split()[2] == "cgroup2")
-
-
-class Agent:
-    """An agent on a state of its own. `config` is the text of its configuration."""
+class Agent(AgentBase):
+    """An agent on a state of its own, that is started and ended again. `config` is the text of its configuration."""
 
     def __init__(self, config="", work=None):
         self.own = work is None
-        self.work = work or tempfile.mkdtemp(prefix="oncpu-e2e.", dir="/tmp")
-        os.chmod(self.work, 0o755)
-        self.places = ["--state-dir", f"{self.work}/state", "--socket", f"{self.work}/s.sock"]
+        super().__init__(work or tempfile.mkdtemp(prefix="oncpu-e2e.", dir="/tmp"))
         with open(f"{self.work}/config", "w") as f:
             f.write(config)
-        self.log = open(f"{self.work}/agent.log", "a")
-        self.process = None
 
     def __enter__(self):
         self.up()
@@ -71,33 +35,15 @@ class Agent:
         self.end()
 
     def up(self, *options):
-        ready, told = os.pipe()
-        self.process = subprocess.Popen(
-            [f"{B}/oncpu", "agent", *self.places, "--config", f"{self.work}/config", "--ready-fd", str(told),
-             *options], pass_fds=[told], stdout=self.log, stderr=self.log, start_new_session=True)
-        os.close(told)
-        answer = os.read(ready, 1)
-        os.close(ready)
-        if not answer:
-            raise RuntimeError("the agent does not start: " + self.said()[-500:])
+        self.launch("--config", f"{self.work}/config", *options)
 
     def end(self):
         """Removes all that it made."""
-        if failed:
-            for line in self.said().splitlines()[-30:]:
-                say(f"agent: {line}")
+        if failed():
+            quote("agent", self.said(), 30)
         subprocess.run([f"{B}/oncpu", "unpin", *self.places[:2]], check=True, capture_output=True)
-        self.log.close()
         if self.own:
             shutil.rmtree(self.work, ignore_errors=True)
-
-    def said(self):
-        with open(f"{self.work}/agent.log") as f:
-            return f.read()
-
-    def worker(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return int(f.read().split()[0])
 
     def kill_all(self):
         os.killpg(self.process.pid, signal.SIGKILL)

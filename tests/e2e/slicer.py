@@ -8,85 +8,31 @@ import http.client
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
-import traceback
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-BUILD = os.path.join(ROOT, os.environ.get("B", "build"))
-ONCPU = os.path.join(BUILD, "oncpu")
+from harness import (BUILD, DEADLINE, ONCPU, ROOT, check, missing, quote, run_parts, skip, start,  # noqa: F401
+                     unified, until)
+
 LAMBDA = os.path.join(ROOT, "tests/lambda")
 CLIENTS = os.path.join(ROOT, "build/lambda")  # what tests/lambda/install.sh installs
 RIC = os.path.join(CLIENTS, "node_modules/aws-lambda-ric/index.mjs")
 MS = 1000000
-DEADLINE = 60  # seconds; nothing here takes a tenth of it, on a machine of its own
-
-# ---- TAP ----
-
-number = failures = 0
-
-
-def check(what, ok, saw=None):
-    global number, failures
-    number += 1
-    failures += not ok
-    print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    if not ok:
-        print(f"# saw: {str(saw)[:2000]}")
-    sys.stdout.flush()
-
-
-def skip(what, why):
-    global number
-    number += 1
-    print(f"ok {number} - {what} # SKIP {why}", flush=True)
 
 
 def main(subject, *parts, node=False):
-    """Runs each part, or those that the command line names; one that breaks off fails, and the others run
-    all the same."""
-    parts = [p for p in parts if p.__name__ in (sys.argv[1:] or [p.__name__])]
-    missing = ("root" if os.geteuid() != 0 else
-               "BTF" if not os.access("/sys/kernel/btf/vmlinux", os.R_OK) else
-               "node" if node and not shutil.which("node") else
-               "AWS's Node clients (make test-deps)"
-               if node and not os.path.exists(os.path.join(CLIENTS, "installed")) else None)
-    if missing:
-        skip(subject, f"needs {missing}")
-        parts = ()
-    for part in parts:
-        began = time.monotonic()
-        try:
-            part()
-            print(f"# {part.__name__}: {time.monotonic() - began:.1f} s")
-        except Exception:  # of whatever kind: a line of TAP, and the next
-            check(f"{part.__name__} runs to its end", False, "\n# ".join(
-                traceback.format_exc().splitlines()))
-        finally:
-            for left in list(Slicer.alive):
-                left.abandon()
-    print(f"1..{number}")
-    sys.exit(failures != 0)
+    """Runs each part; what one leaves behind is ended after it."""
+    needs = (missing() or
+             ("node" if node and not shutil.which("node") else
+              "AWS's Node clients (make test-deps)"
+              if node and not os.path.exists(os.path.join(CLIENTS, "installed")) else None))
 
-
-# ---- waiting ----
-
-def until(condition, what, seconds=DEADLINE):
-    """The condition's value as soon as it is true. Looks often; never waits for nothing."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        select.select([], [], [], 0.002)
+    def abandon_all():
+        for left in list(Slicer.alive):
+            left.abandon()
+    run_parts(subject, parts, needs, after_each=abandon_all)
 
 
 def alive(pid):
@@ -99,11 +45,6 @@ def alive(pid):
 
 
 # ---- a slicer ----
-
-def unified():
-    with open("/proc/self/mounts") as f:
-        return next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
-
 
 def mounts():
     """All cgroup hierarchies: a run directory may be in several."""
@@ -150,17 +91,10 @@ class Slicer:
                     for value in values if isinstance(values, list) else [values]:
                         f.write(f"{key.replace('_', '-')} = {value}\n")
         self.said = os.path.join(self.directory, "said")
-        ready, told = os.pipe()
-        with open(self.said, "a") as said:
-            self.process = subprocess.Popen(
-                [*prefix, ONCPU, "run", "--quiet", "--config", config, "--listen", "127.0.0.1:0",
-                 "--ready-fd", str(told), *self.where(), *options],
-                pass_fds=[told], stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
-        os.close(told)
+        self.process, line = start(
+            [*prefix, ONCPU, "run", "--quiet", "--config", config, "--listen", "127.0.0.1:0", *self.where(), *options],
+            self.said, stdin=subprocess.DEVNULL, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         Slicer.alive.append(self)
-        with os.fdopen(ready) as f:
-            line = f.readline()
         if not line:
             raise RuntimeError("the slicer does not start: " + self.words())
         self.port = int(line)
@@ -292,7 +226,7 @@ class Slicer:
 
     def abandon(self):
         """After a test that broke off."""
-        print("\n".join("#   slicer: " + x for x in self.words().splitlines()[-20:]))
+        quote("slicer", self.words())
         self.process.terminate()
         try:
             self.wait()
