@@ -181,7 +181,7 @@ DEPS := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g
 	libmicrohttpd-dev libjansson-dev libinih-dev linux-libc-dev python3 libncurses-dev libssl-dev
 TEST_DEPS := g++ libcmocka-dev sqlite3 bpftrace libbpf-tools linux-perf clang-format cppcheck jq \
 	libasan8 libubsan1 libtsan2 qemu-system-x86 busybox-static chromium prometheus man-db mandoc groff libclang-rt-dev \
-	python3-jsonschema systemd strace dpkg-dev python3-pyte
+	python3-jsonschema systemd systemd-container strace dpkg-dev python3-pyte
 # of prometheus its program is wanted, not its service
 define install
 	$(Q)missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \

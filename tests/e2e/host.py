@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 from harness import BUILD as B  # noqa: F401
 from harness import AgentBase, check, failed, finish, need_host, quote, say, unified, until  # noqa: F401

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The query API of a real agent: lists, pages, single records, functions, who may ask."""
 import gzip
-import json
 import os
 import subprocess
 import sys

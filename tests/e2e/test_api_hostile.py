@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What hostile clients send to the API: bounded, refused, and everybody else is served meanwhile."""
 import contextlib
-import http.client
-import json
 import os
 import random
 import socket

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from agent import ONCPU, Agent, UnixConnection, check, free_port, main, tcp, until
+from agent import ONCPU, Agent, check, free_port, main, tcp, until
 
 SOMEBODY, GROUP = 64123, "daemon"
 CGROUPS = next(line.split()[1] for line in open("/proc/self/mounts") if line.split()[2] == "cgroup2")

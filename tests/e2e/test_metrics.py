@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from agent import BUILD, DEADLINE, FUNCTIONS, ONCPU, Agent, check, free_port, main, tcp, until
+from agent import DEADLINE, FUNCTIONS, ONCPU, Agent, check, free_port, main, until
 
 port = free_port()
 agent = None

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """The API is what its OpenAPI description says: every route, every real answer, and no member that it does not name."""
-import copy
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from agent import FUNCTIONS, ONCPU, Agent, check, main, skip, until
+from agent import ONCPU, Agent, check, main, skip, until
 
 try:
     import jsonschema
