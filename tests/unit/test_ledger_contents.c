@@ -125,11 +125,11 @@ static void test_contents_change_no_answer(void **state)
 	static const uint64_t lasts[] = { 0, 1, 7, 60, 256, 257, 400, 5000 };
 	struct ledger *l = fill(*state);
 
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		struct ledger_contents *contents = NULL;
 
 		assert_int_equal(ledger_contents_new(&contents), 0);
-		for (int i = 0; i < 120; i++) {
+		for (int i = 0; i < 50; i++) {
 			struct ledger_query q = { .last = lasts[chance(8)] };
 
 			if (chance(4))
@@ -158,7 +158,7 @@ static void test_last_is_the_end_of_all(void **state)
 		struct ledger_query q = { .function = f < FUNCTIONS ? functions[f] : NULL };
 		struct collected all = read_all(*state, &q);
 
-		for (q.last = 1; q.last <= 600; q.last += q.last < 250 ? 17 : 1 + chance(40)) {
+		for (q.last = 1; q.last <= 600; q.last += 1 + chance(60)) {
 			struct collected c = read_all(*state, &q);
 			size_t least = all.count < q.last ? all.count : q.last;
 
