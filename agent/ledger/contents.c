@@ -17,8 +17,7 @@
 #include "base/cleanup.h"
 #include "ledger/internal.h"
 
-#define FUNCTIONS_MAX (1u << 16) /* of a segment; one with more is opened each time */
-#define HASHES_MAX (1u << 20)	 /* of all: 8 MiB */
+#define HASHES_MAX (1u << 20) /* of all segments: 8 MiB */
 
 struct content {
 	struct segment_name name;
@@ -26,6 +25,7 @@ struct content {
 	int64_t first_minute, last_minute; /* of no meaning where count is 0 */
 	uint64_t *functions;		   /* hashes, sorted */
 	size_t count;
+	bool too_many; /* functions: which they are is not known */
 };
 
 struct ledger_contents {
@@ -122,7 +122,7 @@ static bool has_none(const struct content *content, const struct ledger_query *q
 {
 	uint64_t hash;
 
-	if (content->count == 0)
+	if (content->count == 0 && !content->too_many)
 		return true;
 	/* as narrow_keys() in read.c has it */
 	if (query->since_realtime_ns &&
@@ -131,7 +131,7 @@ static bool has_none(const struct content *content, const struct ledger_query *q
 	if (query->until_realtime_ns &&
 	    content->first_minute > query->until_realtime_ns / NS_PER_MINUTE)
 		return true;
-	if (!query->function)
+	if (!query->function || content->too_many)
 		return false;
 	hash = hash_of(query->function);
 	return !bsearch(&hash, content->functions, content->count, sizeof(hash), compare_hashes);
@@ -170,9 +170,9 @@ static int read_minutes(sqlite3 *db, struct content *content)
 	return r;
 }
 
-static int add_function(struct content *content, size_t *room, const char *name)
+static int add_function(struct content *content, size_t *room, const char *name, size_t most)
 {
-	if (content->count == FUNCTIONS_MAX)
+	if (content->count == most)
 		return -E2BIG;
 	if (content->count == *room) {
 		size_t more = *room ? 2 * *room : 64;
@@ -188,7 +188,7 @@ static int add_function(struct content *content, size_t *room, const char *name)
 }
 
 /* From one function to the next through the index: a step each, however many rows they have. */
-static int read_functions(sqlite3 *db, struct content *content)
+static int read_functions(sqlite3 *db, struct content *content, size_t most)
 {
 	sqlite3_stmt *st = NULL;
 	size_t room = 0;
@@ -203,7 +203,7 @@ static int read_functions(sqlite3 *db, struct content *content)
 	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(st, 0);
 
-		r = add_function(content, &room, name ? name : "");
+		r = add_function(content, &room, name ? name : "", most);
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = -EIO;
@@ -241,12 +241,29 @@ static void keep(struct ledger_contents *c, struct content *content)
 	content->functions = NULL;
 }
 
+/* The functions too, if the budget has enough left for them. Of a segment that has more than all of
+ * it that is remembered. */
+static bool learn_functions(struct content *content, sqlite3 *db, unsigned *budget)
+{
+	int r = read_functions(db, content, *budget);
+
+	if (r == -E2BIG && *budget == CONTENTS_BUDGET) {
+		content->too_many = true;
+		content->count = 0;
+		free(content->functions);
+		content->functions = NULL;
+	}
+	*budget = r < 0 ? 0 : *budget - (unsigned)content->count;
+	return r == 0 || content->too_many;
+}
+
 void contents_learn(struct ledger_contents *c, const struct segment_name *name,
-		    const struct content_identity *identity, sqlite3 *db)
+		    const struct content_identity *identity, sqlite3 *db, unsigned *budget)
 {
 	struct content content = { .name = *name, .identity = *identity };
 
-	if (read_minutes(db, &content) == 0 && read_functions(db, &content) == 0) {
+	if (*budget > 0 && read_minutes(db, &content) == 0 &&
+	    learn_functions(&content, db, budget)) {
 		pthread_mutex_lock(&c->lock);
 		if (c->hashes + content.count <= HASHES_MAX)
 			keep(c, &content);

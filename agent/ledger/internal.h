@@ -178,15 +178,19 @@ int content_identify(const char *path, struct content_identity *ret_identity);
 enum content_answer contents_ask(struct ledger_contents *contents, const struct segment_name *name,
 				 const struct content_identity *identity,
 				 const struct ledger_query *query);
+/* How many functions a reader looks up to learn of segments, so that its answer is not late for
+ * it; its next one goes on. */
+#define CONTENTS_BUDGET 1024u
 /* The identity is from before `db` was opened. What cannot be read is not learnt. */
 void contents_learn(struct ledger_contents *contents, const struct segment_name *name,
-		    const struct content_identity *identity, sqlite3 *db);
+		    const struct content_identity *identity, sqlite3 *db, unsigned *budget);
 void contents_forget_before(struct ledger_contents *contents, const struct segment_name *oldest);
 
 /* ---- read.c ---- */
 struct ledger_reader {
 	char *directory;
 	struct ledger_contents *contents; /* shared, or NULL */
+	unsigned budget;		  /* for learning */
 	char cause[400], damage[512];	  /* of the first damaged segment met; and as it is told */
 	char damaged[8][64];		  /* the first of them: several passes may meet one again */
 	unsigned damaged_count;

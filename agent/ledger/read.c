@@ -48,6 +48,7 @@ int ledger_reader_open(const char *directory, struct ledger_reader **ret_reader)
 void ledger_reader_share(struct ledger_reader *reader, struct ledger_contents *contents)
 {
 	reader->contents = contents;
+	reader->budget = CONTENTS_BUDGET;
 }
 
 void ledger_reader_close(struct ledger_reader **reader)
@@ -209,7 +210,7 @@ int part_open_known(struct ledger_reader *reader, const struct segment_file *fil
 	if (r < 0 || !part->db)
 		return r;
 	if (known == CONTENT_UNKNOWN)
-		contents_learn(reader->contents, &file->name, &identity, part->db);
+		contents_learn(reader->contents, &file->name, &identity, part->db, &reader->budget);
 	return part_narrow(part, scan);
 }
 

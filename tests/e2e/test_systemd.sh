@@ -19,9 +19,9 @@ mount -t tmpfs tmpfs "$disk" && mkdir "$disk/upper" "$disk/work" "$machine" &&
 	mount -t overlay overlay -o "lowerdir=/,upperdir=$disk/upper,workdir=$disk/work" "$machine" 2>/dev/null ||
 	skip "no overlay of / can be mounted"
 
+rm -rf "$machine/var/lib/oncpu" "$machine/etc/oncpu" "$machine/etc/machine-id" # of this host's own
 make -s install DESTDIR="$machine" PREFIX=/usr >"$work/make.log" 2>&1 || { sed 's/^/# /' "$work/make.log"; exit 1; }
 gcc -O2 -Wall -Wextra -Werror -Iinclude tests/functions/marks.c -o "$machine/usr/bin/marks"
-rm -f "$machine/etc/machine-id"
 mkdir -p "$machine/etc/systemd/system/oncpu.service.d"
 printf '[Service]\nWatchdogSec=3s\n' >"$machine/etc/systemd/system/oncpu.service.d/quick.conf"
 

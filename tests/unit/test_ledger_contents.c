@@ -267,6 +267,64 @@ static void test_contents_of_what_changes(void **state)
 	ledger_close(&l);
 }
 
+static void put_functions(struct ledger *l, int segment, uint64_t first, uint64_t count)
+{
+	struct ledger_meta meta = { .boot_id = BOOT, .sequence = first + count };
+	bool snapshot;
+
+	assert_int_equal(ledger_begin(l, T0 + segment * HOUR, &snapshot), 0);
+	for (uint64_t s = first; s < first + count; s++) {
+		char function[32];
+
+		snprintf(function, sizeof(function), "%d-%llu", segment, (unsigned long long)s);
+		assert_int_equal(ledger_put_invocation(l, (struct invocation_record[]){ make_record(
+								  s, function) }),
+				 0);
+	}
+	assert_int_equal(ledger_commit(l, &meta), 0);
+}
+
+static bool damage_met(const char *directory, const char *function,
+		       struct ledger_contents *contents, size_t expected)
+{
+	struct ledger_query q = { .function = function };
+	bool damage;
+	struct collected c = read_with(directory, &q, contents, &damage);
+
+	assert_int_equal(c.count, expected);
+	free(c.records);
+	return damage;
+}
+
+/* An answer learns of so many functions; of a segment with more, only when it is from. */
+static void test_contents_learn_a_bit_at_a_time(void **state)
+{
+	struct ledger *l = open_ledger(*state, NULL);
+	struct ledger_contents *contents = NULL;
+	char path[PATH_MAX];
+
+	assert_int_equal(ledger_contents_new(&contents), 0);
+	put_functions(l, 0, 1, CONTENTS_BUDGET + 1);
+	put_functions(l, 1, 2001, 600);
+	put_functions(l, 2, 3001, 600);
+	put_functions(l, 3, 4001, 1);
+	assert_false(damage_met(*state, "2-3001", contents, 1)); /* learns 0, which is too many */
+	assert_false(
+		damage_met(*state, "0-1", contents, 1)); /* learns 1, and has not enough for 2 */
+	path_of(*state, 1, path, sizeof(path));
+	spoil(path);
+	assert_false(damage_met(*state, "nobody", contents, 0)); /* learns 2 */
+	path_of(*state, 2, path, sizeof(path));
+	spoil(path);
+	assert_false(damage_met(*state, "nobody", contents, 0));
+	assert_true(damage_met(*state, "2-3001", contents, 0));
+	path_of(*state, 0, path, sizeof(path));
+	spoil(path);
+	assert_true(damage_met(*state, "nobody", contents, 0)); /* nobody knows */
+	ledger_contents_free(&contents);
+	ledger_close(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +335,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_contents_spare_openings, make_directory,
 						remove_directory),
 		cmocka_unit_test_setup_teardown(test_contents_of_what_changes, make_directory,
+						remove_directory),
+		cmocka_unit_test_setup_teardown(test_contents_learn_a_bit_at_a_time, make_directory,
 						remove_directory),
 	};
 
