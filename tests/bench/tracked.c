@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What it costs to track many instances: memory of the kernel, and of a context switch between two
- * of them, measured in turns with few tracked and with all of them.
+ * of them, measured in turns with two tracked and with all of them.
  *
  * tracked COUNT PATTERN ROUNDS   they are there already (crowd). It prints
  *	memory MAP BYTES-A-SLOT BYTES-IN-ALL    each map that grows with the table of instances
  *	adopt MS                                median, of the load of the programs and the adoption
- *	switch FIGURES FEW MANY ADDED-FEW ADDED-MANY   ns: medians of the undisturbed rounds
+ *	switch NOTHING FEW MANY                 ns: the quickest of the rounds, for what disturbs
+ *only adds
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,7 @@
 
 #include "cost/cost.h"
 
-enum { SPARE = 240, FEW = 16, ASKS = 3, ENOUGH = 3, MAPS = 64 };
+enum { SPARE = 240, FEW = 16, ASKS = 3, MAPS = 64 };
 
 void clean_up(void)
 {
@@ -114,10 +115,6 @@ static double quickest(void)
 	return best;
 }
 
-struct round {
-	double before, few, between, many, after;
-};
-
 static double with(struct how how, double *ret_up_ms)
 {
 	uint64_t begin = now_ns();
@@ -133,62 +130,35 @@ static double with(struct how how, double *ret_up_ms)
 	return ns;
 }
 
-static bool undisturbed_round(const struct round *r)
-{
-	double low = r->before, high = r->before;
-
-	low = r->between < low ? r->between : low;
-	low = r->after < low ? r->after : low;
-	high = r->between > high ? r->between : high;
-	high = r->after > high ? r->after : high;
-	return high < 1.03 * low;
-}
-
 static double median(double *values, int n)
 {
 	qsort(values, (size_t)n, sizeof(*values), by_size);
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+static void keep_least(double *least, double ns)
+{
+	if (!*least || ns < *least)
+		*least = ns;
+}
+
 static void switches(uint32_t count, const char *pattern, int rounds)
 {
 	struct how few = { .tracked = true, .max_instances = count }, many = few;
-	double up_ms[MAX_ROUNDS], v[4][MAX_ROUNDS];
-	struct round all[MAX_ROUNDS];
-	int good = 0, n = 0;
+	double nothing_ns = 0, few_ns = 0, many_ns = 0, up_ms[MAX_ROUNDS];
 
 	many.also = pattern;
 	for (int i = 0; i < rounds; i++) {
-		struct round *r = &all[i];
-
-		r->before = i ? all[i - 1].after : quickest();
-		if (i % 2) { /* each comes first as often */
-			r->many = with(many, &up_ms[i]);
-			r->between = quickest();
-			r->few = with(few, NULL);
-		} else {
-			r->few = with(few, NULL);
-			r->between = quickest();
-			r->many = with(many, &up_ms[i]);
-		}
-		r->after = quickest();
-		good += undisturbed_round(r);
-	}
-	for (int i = 0; i < rounds; i++) {
-		const struct round *r = &all[i];
-		bool many_first = i % 2;
-
-		if (good >= ENOUGH && !undisturbed_round(r))
-			continue;
-		v[0][n] = r->few;
-		v[1][n] = r->many;
-		v[2][n] = r->few - (r->between + (many_first ? r->after : r->before)) / 2;
-		v[3][n] = r->many - (r->between + (many_first ? r->before : r->after)) / 2;
-		n++;
+		keep_least(&nothing_ns, quickest());
+		if (i % 2) /* each comes first as often */
+			keep_least(&few_ns, with(few, NULL));
+		keep_least(&many_ns, with(many, &up_ms[i]));
+		keep_least(&nothing_ns, quickest());
+		if (i % 2 == 0)
+			keep_least(&few_ns, with(few, NULL));
 	}
 	printf("adopt %.0f\n", median(up_ms, rounds));
-	printf("switch %d %.1f %.1f %.1f %.1f\n", good >= ENOUGH ? good : -n, median(v[0], n),
-	       median(v[1], n), median(v[2], n), median(v[3], n));
+	printf("switch %.1f %.1f %.1f\n", nothing_ns, few_ns, many_ns);
 }
 
 int main(int argc, char **argv)
