@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# make install, the systemd unit, make deb. No systemd need run here: the unit is checked by systemd's own
+# make install, the systemd unit, make deb. No systemd need run here (test_systemd.sh has one): the unit is checked by its own
 # tools, and the agent runs with exactly the unit's capabilities, file system and system calls.
 . "$(dirname "$0")/lib.sh"
 work_dest=$work/dest
