@@ -42,18 +42,21 @@ async function problem(response) {
 	return new ApiError(`The agent answered ${response.status}`, detail || response.statusText, null, response.status);
 }
 
+export const unanswered = () =>
+	new ApiError(
+		'The agent does not answer',
+		'It is stopped, or restarting; accounting goes on in the kernel meanwhile.',
+		'This page comes back by itself. On the host: systemctl status oncpu, or oncpu doctor.',
+		0,
+	);
+
 async function open(path, signal, more) {
 	let response;
 	try {
 		response = await fetch(path, { signal, headers: headers(more), cache: 'no-store', credentials: 'omit' });
 	} catch (error) {
 		if (signal?.aborted) throw error;
-		throw new ApiError(
-			'The agent does not answer',
-			'It is stopped, or restarting; accounting goes on in the kernel meanwhile.',
-			'This page comes back by itself. On the host: systemctl status oncpu, or oncpu doctor.',
-			0,
-		);
+		throw unanswered();
 	}
 	if (!response.ok) throw await problem(response);
 	return response;

@@ -1,5 +1,5 @@
 /* The frame: which view is shown, whether the agent is heard, colours, and the keyboard. */
-import { ApiError, object, setToken } from './api.js';
+import { ApiError, object, setToken, unanswered } from './api.js';
 import { failure, h, replace, say } from './dom.js';
 import { visible } from './format.js';
 import { handle, shortcuts } from './keys.js';
@@ -140,6 +140,24 @@ function onFailure(error) {
 	if (error.status === 0) current.timer = setTimeout(show, 3000);
 }
 
+/*
+ * A view's code is the agent's as well: while nobody gives it, nobody answers. A browser may keep that it could
+ * not be had, and then only a new page helps; but not again and again, should it be for another reason.
+ */
+async function code(view) {
+	try {
+		return await views[view]();
+	} catch (error) {
+		if (error instanceof SyntaxError) throw error;
+		await object('/v1/health');
+		const last = Number(sessionStorage.getItem('oncpu.reloaded') ?? 0);
+		if (Date.now() - last < 10000) throw unanswered();
+		sessionStorage.setItem('oncpu.reloaded', String(Date.now()));
+		location.reload();
+		return new Promise(() => {});
+	}
+}
+
 async function show() {
 	const at = where();
 	current?.abort.abort();
@@ -149,7 +167,7 @@ async function show() {
 	const hash = location.hash;
 	$('main').setAttribute('aria-busy', 'true');
 	try {
-		const module = await views[at.view]();
+		const module = await code(at.view);
 		if (current !== mine) return;
 		const made = await module.show({
 			main: $('main'),
@@ -242,5 +260,5 @@ showState('connecting');
 show().then(() => {
 	health();
 	setInterval(health, 15000);
-	views.function(); /* what is likely next */
+	views.function().catch(() => {}); /* what is likely next; if it cannot be had now, it is asked for again */
 });
