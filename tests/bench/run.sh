@@ -7,7 +7,7 @@
 #   ONLY="scale.py agent.py"   these parts
 #   ROUNDS=9 PEER_ROUNDS=3 SECONDS_OF_COST=150   of cost
 #   MINUTES=1   of long_run.py; 10 for the whole target
-#   INSTANCES=10000 ROUNDS_OF_SCALE=5   of scale.py
+#   INSTANCES=10000 ROUNDS_OF_SCALE=8   of scale.py
 set -u
 cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || { echo "make bench loads eBPF programs: run it with sudo"; exit 1; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What 10,000 instances cost: memory in kernel and agent, a context switch among them, the audit of them.
 
-scale.py [JSON-LINES-FILE]   INSTANCES=10000 ROUNDS_OF_SCALE=5. Leaves no process, cgroup, pin or file behind.
+scale.py [JSON-LINES-FILE]   INSTANCES=10000 ROUNDS_OF_SCALE=8. Leaves no process, cgroup, pin or file behind.
 Each instance is a cgroup with one process that sleeps.
 """
 import os, subprocess, sys, time
@@ -10,7 +10,7 @@ import os, subprocess, sys, time
 from bench import Agent, Rows
 
 CROWD, TRACKED = "build/bench/crowd", "build/bench/tracked"
-INSTANCES, ROUNDS = int(os.environ.get("INSTANCES", 10000)), int(os.environ.get("ROUNDS_OF_SCALE", 5))
+INSTANCES, ROUNDS = int(os.environ.get("INSTANCES", 10000)), int(os.environ.get("ROUNDS_OF_SCALE", 8))
 NAME = f"oncpu-crowd-{os.getpid()}"
 AUDIT_SECONDS = 5
 row = Rows("scale", 40)
