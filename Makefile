@@ -138,7 +138,7 @@ test: deps test-deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=address all unit
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=thread all
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SAN=fuzzer fuzzers
-	$(Q)KERNELS="$(or $(KERNELS),6.1 6.12)" tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) \
+	$(Q)KERNELS="$(KERNELS)" tests/run.sh tests/test_lint.sh $(CHECKS) $(SANITIZED) $(E2E) \
 		tests/fuzz/test_fuzz.sh tests/vm/run.sh
 
 # the same code on other kernels of Debian's, in virtual machines; UPDATE=1 writes the instruction counts anew

@@ -50,6 +50,11 @@ boot() { # NAME DIRECTORY PARAMETER...
 		-append "console=ttyS0 loglevel=4 panic=-1 tsc=reliable clocksource=tsc ${*:3}" </dev/null >"$build/$1.qemu" 2>&1
 }
 
+began() { grep -q '^== kernel' "$build/$1.tap"; } # NAME
+healthy() { # NAME
+	grep -q '^== end' "$build/$1.tap" && ! grep -qE '^not ok|^== status [1-9]' "$build/$1.tap"
+}
+
 # TAP of one machine: renumbered, its programs named; a program that failed without saying so has failed
 relay() { # NAME
 	local name=$1 program="" line said failed ended=
@@ -125,8 +130,21 @@ while read -r name package parameters; do
 	}
 	cat "$build/root.cpio" "$directory/modules.cpio" >"$build/$name.initrd"
 	rm -f "$build/$name.tap" "$build/$name.console"
-	# shellcheck disable=SC2086
-	boot "$name" "$directory" $parameters
+	# An emulated machine can stop before its kernel has begun; a real-time kernel's may also be late for reasons
+	# of the emulation: both are started once more, and what was wrong is shown.
+	for try in 1 2; do
+		# shellcheck disable=SC2086
+		boot "$name" "$directory" $parameters
+		healthy "$name" && break
+		[ $try = 1 ] || break
+		began "$name" && [[ $name != *-rt ]] && break
+		echo "# $name: once more:"
+		grep -E '^not ok|^== status [1-9]' "$build/$name.tap" | sed 's/^/# /'
+	done
+	if [[ $name = *-rt ]] && ! began "$name"; then
+		skip "$name" "it does not boot here: $(tail -n 1 "$build/$name.console" | tr -d '\r')"
+		continue
+	fi
 	relay "$name"
 	rm -f "$build/$name.initrd"
 	[ -n "${UPDATE:-}" ] || compare "$name"
