@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make bench: what measuring costs and how exact it is, as tables, and as one JSON document in
-# build/bench.json. Ratios within one run are what counts; absolute times depend on the machine. Some ten
+# build/bench.json. Ratios within one run are what counts; absolute times depend on the machine. Some fifteen
 # minutes; the end says what took how long. On a busy host cost takes all of its seconds.
 #
 #   ONLY="scale.py agent.py"   these parts
@@ -29,6 +29,7 @@ python() { part "$1" /usr/bin/python3 "tests/bench/$1" "$rows"; }
 echo "$kernel, $cpus CPUs, $date"
 part cost build/bench/cost --rounds "${ROUNDS:-9}" --peer-rounds "${PEER_ROUNDS:-3}" \
 	--seconds "${SECONDS_OF_COST:-150}" --json "$rows"
+python instructions.py
 python boundary.py
 python scale.py
 python agent.py
