@@ -5,25 +5,32 @@
 cd "$(dirname "$0")/../.." || exit 2
 [ "$(id -u)" = 0 ] || { echo "ok 1 - exactness # SKIP needs root"; exit 0; }
 [ -r /sys/kernel/btf/vmlinux ] || { echo "ok 1 - exactness # SKIP no BTF"; exit 0; }
-# A host whose hypervisor takes its CPUs away makes bounds that say nothing (exit 2): then once more. One invocation
-# outside its own bound (exit 1) is shown and looked for again, a second run with one fails: what is left open
-# comes less than once in 500,000 (README, Limits).
-outside=0
-for _ in 1 2 3 4; do
-	EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" 2>/tmp/oncpu-exactness.log >/tmp/oncpu-exactness.out
-	status=$?
-	[ $status -ne 0 ] || break
-	[ $status -ne 1 ] || outside=$((outside + 1))
-	echo "# not clean (exit $status), $(grep -c '#' /tmp/oncpu-exactness.log) outside their bound"
-	[ $outside -lt 2 ] || break
+# A host whose hypervisor takes its CPUs away makes bounds that say nothing (exit 2): then that mode once more. One
+# invocation outside its own bound (exit 1) is shown and looked for again, a second run with one fails: what is left
+# open comes less than once in 100,000 (README, Limits).
+outside=0 wide=0 out=/tmp/oncpu-exactness.out
+head=$(mktemp) rows=$(mktemp)
+for mode in 0 1 2 3 4 5; do
+	for _ in 1 2 3 4 5 6 7 8; do
+		EXACTNESS_SHOW=1 build/bpf/exactness "${COUNT:-3000}" $mode 2>/tmp/oncpu-exactness.log >$out
+		status=$?
+		head -n 2 $out >"$head"
+		tail -n 1 $out >>"$rows"
+		[ $status -ne 0 ] || break
+		echo "# mode $mode is not clean (exit $status), $(grep -c '#' /tmp/oncpu-exactness.log) outside their bound"
+		grep -A 1 '#' /tmp/oncpu-exactness.log | head -20 | sed 's/^/# /'
+		[ $status -ne 1 ] || outside=$((outside + 1))
+		[ $outside -lt 2 ] && [ $status -le 2 ] || break 2
+	done
+	[ $status -ne 2 ] || wide=$((wide + 1))
 done
-if [ $status -eq 0 ]; then
+if [ $status -le 2 ] && [ $outside -lt 2 ] && [ $wide -eq 0 ]; then
 	echo "ok 1 - each invocation lies within its own stated bound, in six modes"
 else
-	grep '#' /tmp/oncpu-exactness.log | head -20
-	echo "not ok 1 - each invocation lies within its own stated bound, in six modes (exit $status)"
+	echo "not ok 1 - each invocation lies within its own stated bound, in six modes (exit $status, $outside runs outside, $wide modes too wide)"
 fi
-sed 's/^/# /' /tmp/oncpu-exactness.out
+cat "$head" "$rows" | sed 's/^/# /'
+rm -f "$head" "$rows"
 
 # Trap 3 of the accounting scheme: who is about to run is charged from its wake-up on, afterwards. Left open,
 # a bound of 0 is claimed for it, and some invocation lies outside its own.
