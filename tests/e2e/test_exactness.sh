@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 2
 [ -r /sys/kernel/btf/vmlinux ] || { echo "ok 1 - exactness # SKIP no BTF"; exit 0; }
 # A host whose hypervisor takes its CPUs away makes bounds that say nothing (exit 2): then that mode once more. One
 # invocation outside its own bound (exit 1) is shown and looked for again, a second run with one fails: what is left
-# open comes less than once in 100,000 (README, Limits).
+# open comes about once in 100,000 on a host that is hogged (README, Limits).
 outside=0 wide=0 out=/tmp/oncpu-exactness.out
 head=$(mktemp) rows=$(mktemp)
 for mode in 0 1 2 3 4 5; do
