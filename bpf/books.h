@@ -32,6 +32,29 @@ static __noinline u64 booked_on_cpu(struct cgroup *cgrp, struct rq *rq)
 	return sum;
 }
 
+struct books {
+	struct cgroup *cgrp;
+	u64 sum;
+};
+
+static long add_books(u32 cpu, struct books *b)
+{
+	struct oncpu_slot *slot = slot_at(cpu);
+
+	if (slot && slot->rq) /* or it has not switched since there are hooks */
+		b->sum += booked_on_cpu(b->cgrp, KERNEL_AT(struct rq, slot->rq));
+	return 0;
+}
+
+/* On every CPU: who moves itself may be preempted on the way, and go on somewhere else. */
+static __noinline u64 booked_to(struct cgroup *cgrp)
+{
+	struct books b = { .cgrp = cgrp };
+
+	bpf_loop(cpus, add_books, &b, 0);
+	return b.sum;
+}
+
 /* What the kernel had charged a thread before it came into this cgroup: all, but for what is on the
  * books of a cgroup that it was the first to enter. A tick may come in between the two. */
 static __always_inline u64 charged_before_entry(struct cgroup *cgrp, struct task_struct *task)
@@ -41,10 +64,10 @@ static __always_inline u64 charged_before_entry(struct cgroup *cgrp, struct task
 
 	if (!cg || !cg->fresh)
 		return sum;
-	booked = booked_on_cpu(cgrp, BPF_CORE_READ(task, se.cfs_rq, rq));
+	booked = booked_to(cgrp);
 	if (READ_ONCE_OF(task->se.sum_exec_runtime) != sum) {
 		sum = READ_ONCE_OF(task->se.sum_exec_runtime);
-		booked = booked_on_cpu(cgrp, BPF_CORE_READ(task, se.cfs_rq, rq));
+		booked = booked_to(cgrp);
 	}
 	return sum - booked;
 }
