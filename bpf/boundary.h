@@ -50,7 +50,9 @@ static __always_inline u64 charged_ns(u64 now_ns, const struct cpu_clocks *c, s6
  * from us, or one is in progress. It is put together from counters that others write one after the
  * other: the kernel books a slice (exec_start, then sum_exec_runtime) some time after it updated
  * the clock, and our hook charges before it publishes. False if any of it moved meanwhile: part of
- * a slice would be there twice or not at all, whatever the clocks and the sequence say.
+ * a slice would be there twice or not at all, whatever the clocks and the sequence say. Who has
+ * left is counted from the picture and its own sum alone: the hook that charges it may stand still
+ * between any two of its writes.
  */
 static __always_inline bool share_stale(struct share *h, const struct oncpu_slot_copy *s, u64 was,
 					u32 cpu, u32 instance, u64 curr, s64 d,
@@ -66,9 +68,9 @@ static __always_inline bool share_stale(struct share *h, const struct oncpu_slot
 	    t->cpu == cpu) { /* has left the CPU unseen: its own sum is final */
 		left = KERNEL_AT(struct task_struct, was);
 		h->flags |= ONCPU_EVF_STALE;
-		sum = READ_KERNEL(left, se.sum_exec_runtime);
-		if ((s64)(sum - t->last_ns) > 0)
-			h->total += sum - t->last_ns;
+		h->total = READ_COPY(s, base_ns) + READ_KERNEL(left, se.sum_exec_runtime) -
+			   READ_COPY(s, sum_ns);
+		charged = 0; /* it is not made of what the hook has charged */
 	}
 	tid = READ_KERNEL(running, pid);
 	if ((index = bpf_map_lookup_elem(&tids, &tid)) && (i = *index) &&
@@ -89,7 +91,7 @@ static __always_inline bool share_stale(struct share *h, const struct oncpu_slot
 			return false;
 	}
 	COMPILER_BARRIER();
-	return !h->flags || READ_ONCE_OF(total->charged_ns) == charged;
+	return !h->flags || !charged || READ_ONCE_OF(total->charged_ns) == charged;
 }
 
 static __always_inline void share_running(struct share *h, const struct oncpu_slot_copy *s, u64 was,
@@ -200,10 +202,11 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 	if (!READ_ONCE_OF(slot->rq)) /* no switch has been seen there yet */
 		return 1;
 	rq = KERNEL_AT(struct rq, READ_ONCE_OF(slot->rq));
-	h->behind = hidden_check ? switches_of(rq) - READ_COPY(s, switches) : 0;
+	h->behind = hidden_check ? switches_of(rq) - READ_ONCE_OF(slot->switches) : 0;
 	curr = (u64)READ_KERNEL(rq, curr);
 	read_clocks(rq, &clocks);
-	if (hidden_check && h->behind < 2 && (u32)(curr == was) == h->behind)
+	if (hidden_check && READ_COPY(s, instance) && h->behind < 2 &&
+	    (u32)(curr == was) == h->behind)
 		return 0; /* a switch is being counted, or a picture written, at this instant */
 	if (h->behind || (hidden_check && READ_COPY(s, instance) != r->instance + 1 &&
 			  (h->own || r->unsettled))) {
@@ -230,7 +233,7 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
 		h->bound += WAKEUP_CAP_NS;
 	}
 	COMPILER_BARRIER();
-	return (!hidden_check || switches_of(rq) - READ_COPY(s, switches) == h->behind) &&
+	return (!hidden_check || switches_of(rq) - READ_ONCE_OF(slot->switches) == h->behind) &&
 	       clocks_settled(rq, &clocks) && READ_ONCE_OF(slot->seq) == seq;
 }
 

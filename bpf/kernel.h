@@ -77,6 +77,7 @@ struct cgroup {
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };
+struct bpf_local_storage;
 struct rq {
 	unsigned int nr_running;
 	unsigned int clock_update_flags;
@@ -135,6 +136,7 @@ struct task_struct {
 	unsigned long nivcsw;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct bpf_local_storage *bpf_storage; /* NULL = no program keeps anything of the task */
 };
 struct super_block {
 	u32 s_dev;
@@ -167,16 +169,18 @@ struct bpf_iter__task {
 extern void *bpf_rdonly_cast(void *object, u32 type) __ksym __weak;
 extern const volatile bool direct_reads; /* set by the agent: this kernel has bpf_rdonly_cast */
 
-#define KERNEL_AT(type, address)                                                                   \
-	((type *)(direct_reads ? bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)) \
-			       : (void *)(address)))
+#define KERNEL_AT_BY(direct, type, address)                                                        \
+	((type *)((direct) ? bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type))     \
+			   : (void *)(address)))
+#define KERNEL_AT(type, address) KERNEL_AT_BY(direct_reads, type, address)
 /* For walking from pointer to pointer. Of each one that a trusted pointer leads to the verifier
  * asks vmlinux's BTF, from end to end and by name, whether it is trusted too: 2 ms a time. */
 #define WALK(pointer) KERNEL_AT(__typeof__(*(pointer)), pointer)
-#define READ_KERNEL(pointer, field)                                                                \
+/* `direct`: direct_reads, or a copy of it where each load counts. */
+#define READ_KERNEL_BY(direct, pointer, field)                                                     \
 	({                                                                                         \
 		__typeof__((pointer)->field) value_;                                               \
-		if (direct_reads) {                                                                \
+		if (direct) {                                                                      \
 			value_ = *(volatile __typeof__((pointer)->field) *)&(pointer)->field;      \
 		} else {                                                                           \
 			__typeof__((pointer)->field) read_ = 0;                                    \
@@ -185,6 +189,7 @@ extern const volatile bool direct_reads; /* set by the agent: this kernel has bp
 		}                                                                                  \
 		value_;                                                                            \
 	})
+#define READ_KERNEL(pointer, field) READ_KERNEL_BY(direct_reads, pointer, field)
 
 #define TASK_DEAD 0x80
 #define RQCF_REQ_SKIP 1 /* of rq.clock_update_flags: see struct cpu_clocks */

@@ -152,36 +152,45 @@ static __always_inline struct oncpu_thread *thread_by_storage(struct task_struct
 }
 
 /*
- * The thread of a task, without a helper call on the usual ways: tid → index → identity check. The
+ * Where the thread table may have a task: 0 = it is nobody of ours. A task that no program keeps a
+ * storage for is not, which its own task_struct says, without a look into any table. A tid beyond
+ * the table (pid_max was raised) has an index beyond the other.
+ */
+static __always_inline u32 index_of(struct task_struct *task)
+{
+	u32 tid, *index;
+
+	if (!task->bpf_storage)
+		return 0;
+	tid = task->pid;
+	index = bpf_map_lookup_elem(&tids, &tid);
+	return index ? *index : ~0u;
+}
+
+/*
+ * The thread of a task, by what index_of says of it, without a helper call on the usual ways. The
  * table can be behind for an instant when exec swaps tids; then the storage knows, and there is no
  * index (0).
  */
-static __always_inline struct oncpu_thread *thread_and_index(struct task_struct *task,
-							     u32 *ret_index)
+static __always_inline struct oncpu_thread *thread_at(struct task_struct *task, u32 *index)
 {
-	u32 tid = task->pid;
-	u32 *index = bpf_map_lookup_elem(&tids, &tid);
+	u32 i = *index;
 	struct oncpu_thread *t;
-	u32 i;
 
-	*ret_index = 0;
-	if (!index)
-		return tid ? thread_by_storage(task) : NULL; /* pid_max was raised */
-	i = *index;
 	if (!i)
 		return NULL;
 	t = bpf_map_lookup_elem(&threads, &i);
-	if (!t || t->task != (u64)task)
-		return thread_by_storage(task);
-	*ret_index = i;
-	return t;
+	if (t && t->task == (u64)task)
+		return t;
+	*index = 0;
+	return thread_by_storage(task);
 }
 
 static __always_inline struct oncpu_thread *thread_of(struct task_struct *task)
 {
-	u32 unused;
+	u32 index = index_of(task);
 
-	return thread_and_index(task, &unused);
+	return thread_at(task, &index);
 }
 
 #endif

@@ -22,57 +22,12 @@ char _license[] SEC("license") = "GPL";
 
 /* ---- the switch ---- */
 
+/* Of an agent whose switch is not the pinned stub's: see stub_switch. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	u32 cpu = bpf_get_smp_processor_id(), index = 0, ended = 0;
-	struct oncpu_slot *slot = slot_at(cpu);
-	struct oncpu_thread *p = thread_of(prev), *n = thread_and_index(next, &index);
-	struct oncpu_slot_copy *copy;
-	struct oncpu_total *total;
-	struct rq *rq;
-	u64 booked;
-	s64 offset;
-
-	if (!slot) {
-		count(COUNT_cpus_ignored);
-		return 0;
-	}
-	if (irq_on)
-		irq_at_switch();
-	if (!slot->rq) /* a CPU's stays where it is */
-		slot->rq = (u64)WALK(prev)->se.cfs_rq->rq;
-	rq = KERNEL_AT(struct rq, slot->rq);
-	booked = booked_steal(rq);
-	if (where_on)
-		where_switch(p, n, prev, preempt, prev_state);
-	if (p && (total = total_at(cpu, p->instance))) {
-		charge_at_switch(p, total, prev);
-		steal_at_switch(slot_picture(slot), cpu, p->instance, (u64)prev, booked);
-		if (prev->__state & TASK_DEAD) {
-			ended = p->instance + 1;
-			thread_forget(p, prev);
-			count(COUNT_threads_closed);
-		}
-	}
-	offset = slot_offset(slot, rq);
-	copy = slot_next_picture(slot);
-	copy->task = (u64)next;
-	copy->switches = switches_of(rq);
-	copy->instance = 0;
-	if (n && (total = total_at(cpu, n->instance))) {
-		if (n->cpu != cpu) {
-			n->cpu = cpu;
-			instance_mark(n->instance, cpu);
-		}
-		picture_of(copy, next, n, index, total);
-		copy->offset_ns = offset;
-		copy->stolen_ns = booked;
-	}
-	slot_publish(slot);
-	if (ended)
-		instance_lose_thread(ended - 1);
+	switch_step(preempt, prev, next, prev_state, false);
 	return 0;
 }
 
@@ -891,10 +846,16 @@ int on_call(struct oncpu_call *call)
 		return 0;                                                                          \
 	}
 
+/*
+ * The switch is the one hook where the jump through the array costs too much (a tenth of the whole,
+ * make bench): its stub is the program itself, and jumps only if the slot says that the agent that
+ * adopted it brings another one. An upgrade is that one map update, and one word a CPU.
+ */
 SEC("tp_btf/sched_switch")
-int BPF_PROG(stub_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+int BPF_PROG(stub_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
 {
-	if (switch_is_foreign(prev, next))
+	if (switch_step(preempt, prev, next, prev_state, true))
 		return 0;
 	bpf_tail_call(ctx, &hook_switch, 0);
 	count(COUNT_no_program);

@@ -68,9 +68,14 @@ static __always_inline void read_clocks(struct rq *rq, struct cpu_clocks *c)
 }
 
 /* How often the CPU has switched, modulo 2^32. */
+static __always_inline u32 switches_by(bool direct, struct rq *rq)
+{
+	return (u32)READ_KERNEL_BY(direct, rq, nr_switches);
+}
+
 static __always_inline u32 switches_of(struct rq *rq)
 {
-	return (u32)READ_KERNEL(rq, nr_switches);
+	return switches_by(direct_reads, rq);
 }
 
 /*

@@ -12,40 +12,6 @@
 #include "where.h"
 #include "life.h"
 
-/* May a task be a tracked thread? By the table alone: a tid that is not in it, or that the table
- * has an older thread for, is looked at by thread_of. */
-static __always_inline bool may_be_tracked(struct task_struct *task)
-{
-	u32 tid = task->pid;
-	u32 *index = bpf_map_lookup_elem(&tids, &tid);
-
-	return !index || *index;
-}
-
-/*
- * From nobody of ours to nobody of ours, which most switches of a host are: only who runs is noted.
- * It stands in the pinned stub, before the tail call, and is part of what ONCPU_ABI_VERSION names.
- * False: the switch wants the whole program.
- */
-static __always_inline bool switch_is_foreign(struct task_struct *prev, struct task_struct *next)
-{
-	struct oncpu_slot *slot;
-	struct oncpu_slot_copy *now;
-
-	if (may_be_tracked(prev) || may_be_tracked(next))
-		return false;
-	slot = slot_at(bpf_get_smp_processor_id());
-	if (!slot || !slot->rq)
-		return false;
-	now = slot_picture(slot);
-	if (now->instance)
-		return false;
-	now->task = (u64)next;
-	COMPILER_BARRIER();
-	now->switches = switches_of(KERNEL_AT(struct rq, slot->rq));
-	return true;
-}
-
 static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncpu_total *total,
 					     struct task_struct *prev)
 {
@@ -63,13 +29,13 @@ static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncp
 }
 
 /* ktime less the CPU's task clock, as far as it is known; samples it on the way. */
-static __always_inline s64 slot_offset(struct oncpu_slot *slot, struct rq *rq)
+static __always_inline s64 slot_offset(bool direct, struct oncpu_slot *slot, struct rq *rq)
 {
-	u64 clock = READ_KERNEL(rq, clock);
+	u64 clock = READ_KERNEL_BY(direct, rq, clock);
 
 	if (slot_clock_wanted(slot))
 		slot_clock_sample(slot, bpf_ktime_get_ns(), clock);
-	return slot_clock_offset(slot) + (s64)(clock - READ_KERNEL(rq, clock_task));
+	return slot_clock_offset(slot) + (s64)(clock - READ_KERNEL_BY(direct, rq, clock_task));
 }
 
 static __always_inline void picture_of(struct oncpu_slot_copy *copy, struct task_struct *next,
@@ -77,11 +43,99 @@ static __always_inline void picture_of(struct oncpu_slot_copy *copy, struct task
 				       const struct oncpu_total *total)
 {
 	copy->start_ns = next->se.exec_start;
-	copy->base_ns = total->charged_ns + next->se.sum_exec_runtime - n->last_ns;
+	copy->sum_ns = next->se.sum_exec_runtime;
+	copy->base_ns = total->charged_ns + copy->sum_ns - n->last_ns;
 	copy->delay_base = total->run_delay - n->run_delay;
 	copy->thread = index;
-	copy->tid = next->pid;
 	copy->instance = n->instance + 1;
+}
+
+/* The picture of who comes, before it is published. */
+static __always_inline void paint(struct oncpu_slot *slot, s64 offset, struct task_struct *next,
+				  struct oncpu_thread *n, u32 index, u32 cpu, u64 booked)
+{
+	struct oncpu_slot_copy *copy = slot_next_picture(slot);
+	struct oncpu_total *total;
+
+	copy->task = (u64)next;
+	copy->instance = 0;
+	if (n && (total = total_at(cpu, n->instance))) {
+		if (n->cpu != cpu) {
+			n->cpu = cpu;
+			instance_mark(n->instance, cpu);
+		}
+		picture_of(copy, next, n, index, total);
+		copy->offset_ns = offset;
+		copy->stolen_ns = booked;
+	}
+	slot->instance = copy->instance;
+}
+
+/* Where the thread table may have who leaves: the picture of his coming knows, without a look into
+ * his task_struct. */
+static __always_inline u32 index_of_leaver(struct oncpu_slot *slot, struct task_struct *prev)
+{
+	struct oncpu_slot_copy *came = slot_picture(slot);
+
+	if (slot->instance && came->task == (u64)prev && came->thread)
+		return came->thread;
+	return index_of(prev);
+}
+
+/*
+ * One switch. From nobody of ours to nobody of ours, which most of a host's are, only that there
+ * was one is noted. False: nothing is done, the program in the array is to do it (`stub`).
+ */
+static __always_inline bool switch_step(bool preempt, struct task_struct *prev,
+					struct task_struct *next, u32 prev_state, bool stub)
+{
+	u32 cpu = bpf_get_smp_processor_id(), was, is, ended = 0;
+	struct oncpu_slot *slot = slot_at(cpu);
+	struct oncpu_thread *p, *n;
+	struct oncpu_total *total;
+	struct rq *rq;
+	bool direct = direct_reads;
+	u64 booked;
+
+	if (!slot) {
+		count(COUNT_cpus_ignored);
+		return true;
+	}
+	rq = KERNEL_AT_BY(direct, struct rq, slot->rq);
+	was = index_of_leaver(slot, prev);
+	is = index_of(next);
+	if (!was && !is && !slot->instance && slot->rq) {
+		slot->switches = switches_by(direct, rq);
+		return true;
+	}
+	if (stub && slot->handed_over)
+		return false;
+	if (!slot->rq) { /* a CPU's stays where it is */
+		slot->rq = (u64)WALK(prev)->se.cfs_rq->rq;
+		rq = KERNEL_AT_BY(direct, struct rq, slot->rq);
+	}
+	p = thread_at(prev, &was);
+	n = thread_at(next, &is);
+	if (irq_on)
+		irq_at_switch();
+	booked = booked_steal(direct, rq);
+	if (where_on)
+		where_switch(p, n, prev, preempt, prev_state);
+	if (p && (total = total_at(cpu, p->instance))) {
+		charge_at_switch(p, total, prev);
+		steal_at_switch(slot_picture(slot), cpu, p->instance, (u64)prev, booked);
+		if (prev_state & TASK_DEAD) {
+			ended = p->instance + 1;
+			thread_forget(p, prev);
+			count(COUNT_threads_closed);
+		}
+	}
+	paint(slot, slot_offset(direct, slot, rq), next, n, is, cpu, booked);
+	slot_publish(slot);
+	slot->switches = switches_by(direct, rq);
+	if (ended)
+		instance_lose_thread(ended - 1);
+	return true;
 }
 
 #endif

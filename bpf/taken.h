@@ -41,11 +41,11 @@ static __always_inline void taken_born(u32 instance)
 /* ---- the hypervisor ---- */
 
 /* What the scheduler has booked as stolen on a CPU so far. */
-static __always_inline u64 booked_steal(struct rq *rq)
+static __always_inline u64 booked_steal(bool direct, struct rq *rq)
 {
 	if (!bpf_core_field_exists(rq->prev_steal_time_rq))
 		return 0;
-	return READ_KERNEL(rq, prev_steal_time_rq);
+	return READ_KERNEL_BY(direct, rq, prev_steal_time_rq);
 }
 
 /* At a switch away from a thread of ours: what was stolen since it came. */

@@ -145,7 +145,7 @@ int kern_calibrate(struct kern_owner *o)
 		int64_t lag = least - truth;
 
 		if (slots[c].d_window && lag > 0 && lag < 5000)
-			slots[c].hook_lag_ns = (uint64_t)lag;
+			slots[c].hook_lag_ns = (uint32_t)lag;
 	}
 	munmap(slots, bytes);
 	return 0;

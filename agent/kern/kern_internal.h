@@ -36,6 +36,8 @@ struct kern_owner {
 	uint32_t cpus, without;
 	struct oncpu_control *control; /* mmapped */
 	int cgroup_fd;		       /* of cgroup_root, for audits; -1 = not opened yet */
+	uint64_t switch_identity;      /* of its program for the switch */
+	bool hands_over;	       /* the pinned stub's is another one */
 	uint64_t where_since_ns; /* watching where wall time goes begins with this agent; else 0 */
 };
 
@@ -46,6 +48,11 @@ int kern_where_begin(struct kern_owner *o, bool wanted);
 /* What lived before has been looked at: from here on it is watched, too. */
 int kern_where_ready(struct kern_owner *o);
 
+/* Before the load: which program of the switch is wanted. `pinned`: the stub is attached already.
+ */
+void kern_handover_choose(struct kern_owner *o, bool pinned);
+/* Makes the switch this owner's: 0 or an error. */
+int kern_handover(struct kern_owner *o);
 /* Registers the cgroups that exist already and match. */
 int kern_register_cgroups(struct kern_owner *o);
 /* For the programs at symbols of an owner that is being loaded. */

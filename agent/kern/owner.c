@@ -7,7 +7,7 @@
  * PIN_DIR/mark-*, symbol-*  the uprobes' attachments
  * PIN_DIR/call    the boundary program, replaced at each start
  * A new agent loads its own programs over the pinned maps and puts them behind the old stubs: one
- * map update a hook, and no boundary is seen twice or not at all.
+ * map update a hook, and no boundary is seen twice or not at all. (The switch's: handover.c.)
  */
 #include <dirent.h>
 #include <errno.h>
@@ -347,8 +347,6 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 		s->maps.hook_##name, s->progs.on, s->progs.stub_##name, "link_" #name              \
 	}
 	const struct hook hooks[] = {
-		HOOK(switch,
-		     on_switch), /* first: a thread that joins is seen from its next switch on */
 		HOOK(free, on_free),
 		HOOK(fork, on_fork),
 		HOOK(exec, on_exec),
@@ -370,6 +368,8 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 		HOOK(timer_entry, on_timer_entry),     HOOK(timer_exit, on_timer_exit),
 		HOOK(ipi_entry, on_ipi_entry),	       HOOK(ipi_exit, on_ipi_exit),
 	};
+	/* first: a thread that joins is seen from its next switch on */
+	const struct hook the_switch = HOOK(switch, on_switch);
 	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
 	size_t count = ARRAY_LENGTH(hooks) - !!(o->without & KERN_WITHOUT_HELLO);
 	int error = put_behind_stub(&mark);
@@ -380,6 +380,8 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 		error = put_behind_stub(&hooks[i]);
 	error = error ? error : attach_if(o, watching, ARRAY_LENGTH(watching), c->where);
 	error = error ? error : attach_if(o, interrupts, ARRAY_LENGTH(interrupts), c->irq);
+	if (!error && ((error = kern_handover(o)) || (error = attach_stub(o, &the_switch))))
+		return kern_fail(error, "cannot attach the switch hook: %s", strerror(-error));
 	for (size_t i = 0; i < count && !error; i++) {
 		error = attach_stub(o, &hooks[i]);
 		if (error)
@@ -408,6 +410,8 @@ static int write_control(struct kern_owner *o, const struct kern_config *c, cons
 
 	if (!o->control && (error = map_control(bpf_map__fd(o->skel->maps.control), &o->control)))
 		return error;
+	if (!o->hands_over)
+		o->control->switch_identity = o->switch_identity;
 	o->control->max_instances = s->instances;
 	o->control->max_threads = s->threads;
 	o->control->cpus = s->cpus;
@@ -522,6 +526,7 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 		    .kernel_log_level = log ? (uint32_t)strtoul(log, NULL, 10) : 0);
 	struct kern_btf_facts facts;
 	struct sizes sizes = {};
+	char path[300];
 	int error = choose_sizes(o, c, &sizes);
 
 	if (error)
@@ -557,8 +562,9 @@ static int load(struct kern_owner *o, const struct kern_config *c)
 	o->symbol_generation = kern_next_generation(o);
 	o->skel->rodata->symbol_generation = o->symbol_generation;
 	o->skel->rodata->skip_check = !c->no_skip_check;
-	if ((error = set_pins(o)))
+	if ((error = set_pins(o)) || (error = pin_path(o, "link_switch", path, sizeof(path))))
 		return error;
+	kern_handover_choose(o, !access(path, F_OK));
 	error = oncpu_bpf__load(o->skel);
 	if (error)
 		return kern_fail(error, "the kernel refuses the BPF programs: %s%s%s",

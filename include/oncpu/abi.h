@@ -22,7 +22,7 @@ typedef uint32_t oncpu_u32;
 typedef int32_t oncpu_s32;
 #endif
 
-#define ONCPU_ABI_VERSION 3u
+#define ONCPU_ABI_VERSION 4u
 
 #define ONCPU_MAX_CPUS 512u /* CPUs an instance may run on; a host with more is refused */
 #define ONCPU_CPU_WORDS (ONCPU_MAX_CPUS / 64u)
@@ -241,29 +241,35 @@ struct oncpu_pattern {
 
 /* One whole picture of who runs on a CPU. */
 struct oncpu_slot_copy {
-	oncpu_u64 task;	      /* task_struct running; tracked or not */
+	oncpu_u64 task;	      /* task_struct running */
 	oncpu_u64 start_ns;   /* its exec_start, on the scheduler's task clock */
 	oncpu_u64 base_ns;    /* total of its instance on this CPU when the slice began */
 	oncpu_u64 delay_base; /* likewise for run_delay, less the thread's own */
 	oncpu_s64 offset_ns;  /* ktime less task clock */
+	oncpu_u64 sum_ns;     /* its sum_exec_runtime when the slice began */
 	oncpu_u32 thread;     /* index in the thread table; 0 = not tracked */
-	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked */
-	oncpu_u32 tid;
-	oncpu_u32 switches;  /* the CPU's count of them, this one included, modulo 2^32 */
-	oncpu_u64 stolen_ns; /* booked as stolen on the CPU when the slice began */
+	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked, and the rest says nothing */
+	oncpu_u64 stolen_ns;  /* booked as stolen on the CPU when the slice began */
 };
 
-/* A latch: copy[seq & 1] is the picture, whole if seq has not moved across the read. The other one
- * is the writer's. */
+/*
+ * A latch: copy[seq & 1] is the picture, whole if seq has not moved across the read. The other one
+ * is the writer's. Of a switch from nobody of ours to nobody of ours it keeps that there was one,
+ * in its first cache line; whatever else it says is of the last switch with one of ours in it.
+ */
 struct oncpu_slot {
 	oncpu_u64 seq;
-	oncpu_u64 rq;	 /* address of the CPU's struct rq */
-	oncpu_s64 d_now; /* smallest ktime − rq clock in this window, and in the one before */
+	oncpu_u64 rq;	    /* address of the CPU's struct rq */
+	oncpu_u32 switches; /* the CPU's count of them that is shown here, modulo 2^32; written
+			       after the picture */
+	oncpu_u32 instance; /* the picture's, for its writer */
+	oncpu_s64 d_now;    /* smallest ktime − rq clock in this window, and in the one before */
 	oncpu_s64 d_before;
-	oncpu_u64 d_window; /* begin of the window */
-	oncpu_u64 reserved_ns;
-	oncpu_u64 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the
+	oncpu_u64 d_window;    /* begin of the window */
+	oncpu_u32 hook_lag_ns; /* least delay from the clock's update to the hook; calibrated by the
 				  agent */
+	oncpu_u32 handed_over; /* by the agent: the switch is the array's program's, not the stub's
+				  own */
 	oncpu_u32 d_samples;   /* in this window */
 	oncpu_u32 d_slew;      /* ns by which the two clocks drift apart in 2^29 ns */
 	struct oncpu_slot_copy copy[2];
@@ -293,7 +299,8 @@ struct oncpu_control {
 	oncpu_u32 where;	     /* enum oncpu_where_watch */
 	oncpu_u32 symbol_generation; /* of the programs at symbols, the one in charge */
 	oncpu_u32 reserved;
-	oncpu_u64 padding[6];
+	oncpu_u64 switch_identity; /* of the pinned stub's program: agent/kern/handover.c */
+	oncpu_u64 padding[5];
 };
 
 enum oncpu_where_watch {

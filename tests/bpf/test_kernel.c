@@ -6,7 +6,11 @@
 #include <linux/sched.h>
 #include <sys/syscall.h>
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 #include "kernel_fixture.h"
+#include "oncpu.skel.h" /* after the ABI, whose structs it names */
 
 /* ---- one life ---- */
 
@@ -35,8 +39,8 @@ static void test_one_life(void **state)
 	assert_int_equal(start->id_len, 4);
 	assert_memory_equal(start->id, "id-1", 4);
 	assert_true(start->total_ns >= 5000000);
-	if (!getenv("ONCPU_EMULATED")) /* there a clock may be old enough to widen it */
-		assert_int_equal(start->bound_ns, 0);
+	/* exact, unless somebody was just woken who is to take the CPU: then by the clock's age */
+	assert_in_range(start->bound_ns, 0, at_most(100000));
 	assert_in_range(end->total_ns - start->total_ns, 20000000, at_most(21000000));
 	assert_law(f, exit_event->total_ns);
 }
@@ -369,7 +373,8 @@ static void test_threads_that_run_at_attach_count_from_then_on(void **state)
 	assert_true(last->total_ns <= cpu_stat_ns(f->cgroup) - before + 4000);
 	assert_true(last->total_ns + 4000 + 2 * 10000000 >= cpu_stat_ns(f->cgroup) - after);
 	assert_true(f->events[0].flags & ONCPU_EVF_ADOPTED);
-	assert_int_equal(find_event(f, ONCPU_EV_START, 0)->threads, 1);
+	/* who joins a thread is told before its last switch */
+	assert_in_range(find_event(f, ONCPU_EV_START, 0)->threads, 1, 2);
 	munmap(a, sizeof(*a));
 }
 
@@ -623,8 +628,41 @@ static void assert_each_seen(const uint8_t *seen, uint64_t count, uint8_t what)
 				 (unsigned long long)i, (unsigned long long)count);
 }
 
+/* What the kernel side has of the instances, where their EXIT does not come. */
+static void say_instances(struct fixture *f)
+{
+	const struct bpf_map *map = f->owner->skel->maps.instances;
+	struct oncpu_instance in;
+
+	for (uint32_t i = 0; i < f->owner->control->max_instances; i++)
+		if (!bpf_map_lookup_elem(bpf_map__fd(map), &i, &in) && in.state)
+			print_message("instance %u: state %u, flags %x, threads %d, events %llu, "
+				      "lost %llu\n",
+				      i, in.state, in.flags, in.threads,
+				      (unsigned long long)in.events, (unsigned long long)in.lost);
+	for (unsigned i = 0; i < kern_counter_count(); i++)
+		print_message("%s %llu\n", kern_counter_name(i),
+			      (unsigned long long)kern_view_counter(f->view, i));
+}
+
+/* The same on every CPU. */
+static bool handed_over(struct fixture *f)
+{
+	const struct bpf_map *map = f->owner->skel->maps.slots;
+	struct oncpu_slot first = { 0 }, slot;
+
+	for (uint32_t c = 0; c < f->owner->cpus; c++) {
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &c, &slot), 0);
+		if (!c)
+			first = slot;
+		assert_int_equal(slot.handed_over, first.handed_over);
+	}
+	return first.handed_over;
+}
+
 /* The marks' stubs stay, and one map update puts the new program behind them; at symbols the new
- * programs stand beside the old ones until one write puts them in charge. */
+ * programs stand beside the old ones until one write puts them in charge. The switch is handed over
+ * to an agent with another configuration, and back to the stub by one with the first one's. */
 static void test_an_upgrade_under_load_loses_and_doubles_nothing(void **state)
 {
 	struct fixture *f = need(state);
@@ -643,14 +681,22 @@ static void test_an_upgrade_under_load_loses_and_doubles_nothing(void **state)
 	for (int i = 0; i < UPGRADES; i++) {
 		tick_off(f, seen, &e);
 		fixture_detach(f);
-		assert_true(fixture_attach(f, (struct kern_config){ DEFAULTS }));
+		assert_true(
+			fixture_attach(f, (struct kern_config){ DEFAULTS, .where = i % 3 == 1 }));
+		assert_int_equal(handed_over(f), i % 3 == 1);
 		attach_their_invoke(f);
 	}
 	told->begun = 1;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	while (!tick_off(f, seen, &e))
+	for (uint64_t end = clock_ns(CLOCK_MONOTONIC) + at_most(60000000000u);
+	     !tick_off(f, seen, &e);) {
+		if (clock_ns(CLOCK_MONOTONIC) > end) {
+			say_instances(f);
+			fail_msg("no EXIT");
+		}
 		sched_yield();
+	}
 	assert_each_seen(seen, told->at[0].involuntary, MARK);
 	assert_each_seen(seen, told->at[0].voluntary, SYMBOL);
 	/* with INIT and EXIT */

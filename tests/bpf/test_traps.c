@@ -63,7 +63,7 @@ static void wait_asleep(struct oncpu_slot *slot, pid_t pid)
 	char path[64], state = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	while (state != 'S' || READ_ONCE_OF(slot_picture(slot)->tid) == (uint32_t)pid) {
+	while (state != 'S' || READ_ONCE_OF(slot->instance)) {
 		FILE *file = fopen(path, "re");
 
 		if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
@@ -77,14 +77,15 @@ static void wait_asleep(struct oncpu_slot *slot, pid_t pid)
  * CPU 1 no longer writes to its slot. */
 static void wait_hook_gone(struct oncpu_slot *slot)
 {
-	uint64_t task = slot_picture(slot)->task;
+	const uint32_t never = 0x5a5a5a5a;
+	uint32_t switches = READ_ONCE_OF(slot->switches);
 
 	do {
-		slot_picture(slot)->task = 1;
+		READ_ONCE_OF(slot->switches) = never;
 		pin_to(1);
 		pin_to(0);
-	} while (READ_ONCE_OF(slot_picture(slot)->task) != 1);
-	slot_picture(slot)->task = task;
+	} while (READ_ONCE_OF(slot->switches) != never);
+	slot->switches = switches;
 }
 
 /* The boundary is made from outside while the instance runs on a CPU whose slot knows nothing of
