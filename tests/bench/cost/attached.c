@@ -10,9 +10,11 @@
 
 #include "cost.h"
 #include "floor.skel.h"
+#include "../agent/kern/ring.h"
 
 enum { DETACHES_MS = 10000 };
 
+static struct ring ring; /* of what is attached */
 static struct floor_bpf *empty;
 static int stubs_before; /* of another agent: its cost is not ours, but ours is more beside it */
 
@@ -43,6 +45,12 @@ static struct found find_marks(struct kern_owner *owner)
 	return f;
 }
 
+/* In the agent's place: a full ring would cost less, and lose what is measured. */
+static void free_events(void)
+{
+	ring_free_to(&ring, ring_produced(&ring));
+}
+
 struct kern_owner *oncpu_up(struct how how)
 {
 	struct kern_pattern patterns[2] = {
@@ -52,7 +60,6 @@ struct kern_owner *oncpu_up(struct how how)
 				      .patterns = patterns,
 				      .pattern_count = how.also ? 2 : 1,
 				      .max_instances = how.max_instances,
-				      .ring_bytes = 64u << 20,
 				      .hidden_check = true,
 				      .live_steal = true,
 				      .where = how.where,
@@ -68,6 +75,9 @@ struct kern_owner *oncpu_up(struct how how)
 	if (kern_owner_open(&config, &owner, &adopted) || kern_owner_adopt(owner))
 		die("cannot set up the kernel side");
 	find_marks(owner);
+	if (ring_open(kern_owner_fd(owner, KERN_FD_EVENTS), owner->control->ring_bytes, &ring))
+		die("the ring");
+	while_asked = free_events;
 	return owner;
 }
 
@@ -93,6 +103,8 @@ static int programs_named(const char *name)
 /* Unpinned attachments go one after the other, in the background, in some 300 ms. */
 void oncpu_down(struct kern_owner **owner)
 {
+	while_asked = NULL;
+	ring_close(&ring);
 	kern_owner_close(owner);
 	kern_unpin(PIN_DIR);
 	for (int ms = 0; ms < DETACHES_MS && programs_named("stub_switch") > stubs_before; ms += 10)
@@ -116,7 +128,7 @@ void attach(enum phase phase, struct attached *a)
 		if (!a->links[0] || !a->links[1] || !a->links[2] || !a->links[3])
 			die("the empty programs");
 	}
-	pause_ms(SETTLES_MS); /* what was loaded leaves work behind */
+	pause_ms(SETTLES_MS);
 }
 
 void detach(struct attached *a)

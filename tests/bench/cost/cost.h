@@ -12,7 +12,9 @@
 #define PIN_DIR "/sys/fs/bpf/oncpu-bench"
 #define PERF_DATA "/tmp/oncpu-bench.perf"
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-enum { MAX_ROUNDS = 101, PEER_STARTS_MS = 30000, SETTLES_MS = 100, MAX_ROWS = 16 };
+/* To load is to ask the kernel what it knows, by an event of perf's among others; with the last one
+ * gone the scheduler still looks after perf's at each switch for a second: 85 ns each. */
+enum { MAX_ROUNDS = 101, PEER_STARTS_MS = 30000, SETTLES_MS = 1200, MAX_ROWS = 16 };
 
 /* ---- attached.c ---- */
 
@@ -55,17 +57,14 @@ void peer_down(void);
 
 enum load_kind { SWITCHES, MARKS, PACKETS, LOADS };
 
-struct figure {
-	double before, ns, after; /* ns; with nothing attached, as the row says, nothing again */
-};
-
 struct row {
 	const char *name, *key;
 	enum phase phase;
 	enum marking marking;
 	const char *program, *command; /* of a peer */
+	bool says_who;		       /* it says who ran how long */
 	double target;		       /* of the ratio to the empty program, 0 = none */
-	struct figure figures[MAX_ROUNDS];
+	double figures[MAX_ROUNDS];    /* ns */
 	int n, failed;
 };
 
@@ -74,16 +73,16 @@ struct measured {
 	int count;
 	const struct load *load;
 	char ask;
-	double bases[2 * MAX_ROUNDS * (PHASES + 1)], quiet; /* ns with nothing attached */
+	double bases[2 * MAX_ROUNDS * (PHASES + 1)]; /* ns with nothing attached */
 	int base_count;
 };
 extern struct measured loads[LOADS];
 
-/* With nothing attached. */
-double measure_base(enum load_kind l);
-bool undisturbed(enum load_kind l, const struct figure *f);
-int undisturbed_figures(enum load_kind l, const struct row *r);
-void keep(struct row *r, double before, double ns, double after);
+void measure_base(enum load_kind l); /* with nothing attached */
+void keep(struct row *r, double ns);
+/* The median of the quietest third of figures: what disturbs them only adds. 0 without any. */
+double quiet_of(const double *figures, int n);
+double quiet_base(enum load_kind l);
 
 /* ---- report.c ---- */
 

@@ -5,12 +5,11 @@
  *
  * cost [--rounds N] [--peer-rounds N] [--seconds N] [--json FILE]
  *
- * Every figure is taken between two of the same processes with nothing attached. Where those two
- * disagree, or are far from what they were at the host's quietest, somebody else had the host, and
- * the figure does not count. It goes on until each row has N figures that do, and for --seconds at
- * most: a row with too few of them is made of all it has, and says so. "added" is the median of the
- * differences. A peer takes seconds to start, so it takes part in some of the rounds only. Ended by
- * a signal, it leaves no pins, cgroups or peers behind.
+ * Rounds of all rows follow each other, with nothing attached before and after each one, until each
+ * row has N figures, and for --seconds at most. A row is the median of the quietest third of its
+ * figures, "added" is that less the same of nothing attached: somebody else who has the host makes
+ * figures larger, never smaller. A peer takes seconds to start, so it takes part in some of the
+ * rounds only. Ended by a signal, it leaves no pins, cgroups or peers behind.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,49 +39,44 @@ void clean_up(void)
 /* Each phase once, each one between two of nothing attached, which neighbours share. */
 static void one_round(bool optional)
 {
-	double base[LOADS], after, ns[LOADS][MAX_ROWS];
 	struct attached a;
 
 	for (int l = 0; l < LOADS; l++)
-		base[l] = measure_base(l);
+		measure_base(l);
 	for (enum phase p = NOTHING; p <= (optional ? PHASES - 1 : TRACKED); p++) {
 		attach(p, &a);
 		for (int l = 0; l < LOADS; l++)
 			for (int k = 0; k < loads[l].count; k++)
 				if (loads[l].rows[k].phase == p)
-					ns[l][k] = ask(loads[l].load,
-						       l == MARKS ? (char)loads[l].rows[k].marking
-								  : loads[l].ask);
+					keep(&loads[l].rows[k],
+					     ask(loads[l].load,
+						 l == MARKS ? (char)loads[l].rows[k].marking
+							    : loads[l].ask));
 		detach(&a);
-		for (int l = 0; l < LOADS; l++) {
-			after = measure_base(l);
-			for (int k = 0; k < loads[l].count; k++)
-				if (loads[l].rows[k].phase == p)
-					keep(&loads[l].rows[k], base[l], ns[l][k], after);
-			base[l] = after;
-		}
+		for (int l = 0; l < LOADS; l++)
+			measure_base(l);
 	}
 }
 
 static void one_peer(struct row *r)
 {
-	double before, ns = -1;
+	double ns = -1;
 
 	if (!installed(r->program))
 		return;
-	before = measure_base(SWITCHES);
+	measure_base(SWITCHES);
 	if (peer_up(r->command))
 		ns = ask(&ping_pong, 's');
 	peer_down();
 	pause_ms(SETTLES_MS);
 	if (ns >= 0)
-		keep(r, before, ns, measure_base(SWITCHES));
+		keep(r, ns);
 	else if (!r->failed++)
 		printf("  %s: ended, or attached nothing within %d s\n", r->key,
 		       PEER_STARTS_MS / 1000);
 }
 
-/* The fewest undisturbed figures that a row has: of ours, or of the peers. */
+/* The fewest figures that a row has: of ours, or of the peers. */
 static int fewest(bool of_peers)
 {
 	int least = MAX_ROUNDS;
@@ -90,13 +84,12 @@ static int fewest(bool of_peers)
 	for (int l = 0; l < LOADS; l++)
 		for (int k = 0; k < loads[l].count; k++) {
 			const struct row *r = &loads[l].rows[k];
-			int n = undisturbed_figures(l, r);
 
 			if (r->phase > TRACKED && r->phase < PHASES)
 				continue; /* what is optional takes part in every other round */
 			if (of_peers != (r->phase == PEER) || (of_peers && (r->failed || !r->n)))
 				continue;
-			least = n < least ? n : least;
+			least = r->n < least ? r->n : least;
 		}
 	return least;
 }
@@ -118,11 +111,11 @@ static void run(int rounds, int peer_rounds, int seconds)
 					one_peer(&loads[SWITCHES].rows[k]);
 			peers = fewest(true);
 		}
-		printf("round %d, %llu s: undisturbed %d of %d, peers %d of %d; a switch %.0f ns, "
-		       "a mark %.1f ns\n",
+		printf("round %d, %llu s: %d of %d, peers %d of %d; a switch %.0f ns, a mark %.1f "
+		       "ns\n",
 		       i, (unsigned long long)(now_ns() - begin) / 1000000000u, ours, rounds,
-		       peers < MAX_ROUNDS ? peers : 0, peer_rounds, loads[SWITCHES].quiet,
-		       loads[MARKS].quiet);
+		       peers < MAX_ROUNDS ? peers : 0, peer_rounds, quiet_base(SWITCHES),
+		       quiet_base(MARKS));
 	}
 }
 

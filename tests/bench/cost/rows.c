@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The rows of the tables, and which of their figures count. */
+/* The rows of the tables, and what their figures come to. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +25,7 @@ static struct row switch_rows[] = {
 	{ .name = "  both sides, irq = on", .key = "oncpu_tracked_irq", .phase = TRACKED_IRQ },
 	{ .name = "cpudist (libbpf-tools)",
 	  .key = "cpudist",
+	  .says_who = true,
 	  .phase = PEER,
 	  .program = "cpudist",
 	  .command = "exec cpudist 600 1" },
@@ -35,12 +36,14 @@ static struct row switch_rows[] = {
 	  .command = "exec runqlat 600 1" },
 	{ .name = "bpftrace, on-CPU sum by pid",
 	  .key = "bpftrace_sum",
+	  .says_who = true,
 	  .phase = PEER,
 	  .program = "bpftrace",
 	  .command = "exec bpftrace -e 'tracepoint:sched:sched_switch { $s = @start[cpu]; "
 		     "if ($s) { @ns[args->prev_pid] = sum(nsecs - $s); } @start[cpu] = nsecs; }'" },
 	{ .name = "perf sched record",
 	  .key = "perf_sched_record",
+	  .says_who = true,
 	  .phase = PEER,
 	  .program = "perf",
 	  .command = "exec perf sched record -o " PERF_DATA },
@@ -81,44 +84,42 @@ static struct row packet_rows[] = {
 };
 
 struct measured loads[LOADS] = {
-	[SWITCHES] = { switch_rows, COUNT(switch_rows), &ping_pong, 's', { 0 }, 0, 0 },
-	[MARKS] = { mark_rows, COUNT(mark_rows), &marker, DONE, { 0 }, 0, 0 },
-	[PACKETS] = { packet_rows, COUNT(packet_rows), &sender, 'p', { 0 }, 0, 0 },
+	[SWITCHES] = { .rows = switch_rows,
+		       .count = COUNT(switch_rows),
+		       .load = &ping_pong,
+		       .ask = 's' },
+	[MARKS] = { .rows = mark_rows, .count = COUNT(mark_rows), .load = &marker, .ask = DONE },
+	[PACKETS] = { .rows = packet_rows,
+		      .count = COUNT(packet_rows),
+		      .load = &sender,
+		      .ask = 'p' },
 };
 
-/* The quietest so far is the tenth percentile: one may be low by luck. */
-double measure_base(enum load_kind l)
+void measure_base(enum load_kind l)
 {
-	double ns = ask(loads[l].load, loads[l].ask), sorted[COUNT(loads[l].bases)];
-
-	if (loads[l].base_count == COUNT(loads[l].bases))
-		return ns;
-	loads[l].bases[loads[l].base_count++] = ns;
-	memcpy(sorted, loads[l].bases, sizeof(sorted));
-	qsort(sorted, (size_t)loads[l].base_count, sizeof(*sorted), by_size);
-	loads[l].quiet = sorted[loads[l].base_count / 10];
-	return ns;
+	if (loads[l].base_count < COUNT(loads[l].bases))
+		loads[l].bases[loads[l].base_count++] = ask(loads[l].load, loads[l].ask);
 }
 
-bool undisturbed(enum load_kind l, const struct figure *f)
-{
-	double high = f->before > f->after ? f->before : f->after;
-	double low = f->before < f->after ? f->before : f->after;
-
-	return high < 1.03 * low && high < 1.05 * loads[l].quiet;
-}
-
-int undisturbed_figures(enum load_kind l, const struct row *r)
-{
-	int n = 0;
-
-	for (int i = 0; i < r->n; i++)
-		n += undisturbed(l, &r->figures[i]);
-	return n;
-}
-
-void keep(struct row *r, double before, double ns, double after)
+void keep(struct row *r, double ns)
 {
 	if (r->n < MAX_ROUNDS)
-		r->figures[r->n++] = (struct figure){ before, ns, after };
+		r->figures[r->n++] = ns;
+}
+
+double quiet_of(const double *figures, int n)
+{
+	double sorted[COUNT(loads[0].bases)];
+	int quiet = (n + 2) / 3;
+
+	if (!n)
+		return 0;
+	memcpy(sorted, figures, (size_t)n * sizeof(*sorted));
+	qsort(sorted, (size_t)n, sizeof(*sorted), by_size);
+	return quiet % 2 ? sorted[quiet / 2] : (sorted[quiet / 2 - 1] + sorted[quiet / 2]) / 2;
+}
+
+double quiet_base(enum load_kind l)
+{
+	return quiet_of(loads[l].bases, loads[l].base_count);
 }
