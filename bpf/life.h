@@ -169,8 +169,9 @@ static __always_inline void charge_outside_switch(struct oncpu_thread *t, u64 su
 	t->last_ns = sum;
 }
 
-/* Takes a thread into an instance. `baseline`: what it ran before, `before` by the
- * kernel's count, is not the instance's. */
+/* Takes a thread into an instance, once: a fork and the iterator may come upon it at the same
+ * instant, and its storage says who was first. NULL: not taken, or not by this call. `baseline`:
+ * what it ran before, `before` by the kernel's count, is not the instance's. */
 static __always_inline struct oncpu_thread *thread_join_from(struct task_struct *task, u32 index,
 							     bool baseline, u64 before)
 {
@@ -178,7 +179,7 @@ static __always_inline struct oncpu_thread *thread_join_from(struct task_struct 
 	struct oncpu_instance *in = instance_at(index);
 	struct claim c = { .task = (u64)task };
 	struct oncpu_thread *t;
-	u32 tid = task->pid, *slot;
+	u32 tid = task->pid, none = 0, *slot;
 
 	if (!ctl || !in || max_threads < 2)
 		return NULL;
@@ -190,14 +191,17 @@ static __always_inline struct oncpu_thread *thread_join_from(struct task_struct 
 		in->once_flags |= ONCPU_EVF_UNTRACKED;
 		return NULL;
 	}
-	slot = bpf_task_storage_get(&task_thread, task, &c.found, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	slot = bpf_task_storage_get(&task_thread, task, &none, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!slot) {
 		count(COUNT_storage_failed);
 		in->once_flags |= ONCPU_EVF_UNTRACKED;
 		t->task = 0;
 		return NULL;
 	}
-	*slot = c.found;
+	if (__sync_val_compare_and_swap(slot, 0, c.found)) {
+		t->task = 0;
+		return NULL;
+	}
 	t->instance = index;
 	t->tid = tid;
 	t->tgid = task->tgid;
