@@ -21,15 +21,23 @@ struct share {
 	u32 own, behind; /* the reader's own CPU; switches that its slot does not show yet */
 };
 
+/* On the stack of what calls deep, so it is kept small: see kernel.h. */
 struct reading {
 	u64 total, run_delay, voluntary, involuntary, steal, irq, bound;
 	u64 first_ns, last_ns; /* of the running slices' instants; 0 = nobody runs */
-	u32 instance, own_cpu;
-	u32 live, running_elsewhere, flags;
+	u32 instance, flags;
+	u16 own_cpu, running_elsewhere;
+	u8 live;	/* threads: 0, 1, or 2 for more */
 	bool unsettled; /* look at the task itself, whatever the slot says */
 	bool alone;	/* the thread that makes the boundary is the instance's only one */
 	bool last_try;
 };
+#define NO_CPU 0xffffu
+
+static __always_inline u8 live_threads(const struct oncpu_instance *in)
+{
+	return in->threads > 1 ? 2 : in->threads == 1;
+}
 
 /* Of an instance that has run nothing; never written. Not on the stack: see kernel.h. */
 static struct reading nothing;
@@ -177,17 +185,16 @@ static __always_inline bool has_moved_out(const struct oncpu_slot_copy *s, u64 w
 
 /* Tries once; 0 if the CPU switched meanwhile. Global: verified once, not once a try, which is what
  * the time to load the programs went into. */
-__noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r)
+__noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r, struct oncpu_slot *slot,
+			    struct oncpu_total *total)
 {
-	struct oncpu_slot *slot = slot_at(cpu);
-	struct oncpu_total *total;
 	struct cpu_clocks clocks = {};
 	struct oncpu_slot_copy *s;
 	struct rq *rq;
 	u64 seq, curr, was;
 	s64 d;
 
-	if (!slot || !h || !r || !(total = total_at(cpu, r->instance)))
+	if (!slot || !h || !r || !total)
 		return 1;
 	/* whoever makes a boundary may be moved to another CPU in the middle of it */
 	h->own = r->own_cpu < cpus && cpu == bpf_get_smp_processor_id();
@@ -253,27 +260,28 @@ static __always_inline void add_taken(u32 cpu, struct reading *r)
 		r->irq += t->irq_ns;
 }
 
-/* Adds one CPU's share. */
-__noinline int read_cpu(u32 cpu, struct reading *r)
+/* Adds one CPU's share. Not a function of its own: each return costs some 5 ns where the kernel
+ * makes them safe (Spectre's relatives), and this one comes once a CPU. */
+static __always_inline void read_cpu(u32 cpu, struct reading *r)
 {
 	struct oncpu_total *total;
 	struct oncpu_slot *slot = slot_at(cpu);
 	struct share h = {};
 	int whole = 0;
 
-	if (!slot || !r || !(total = total_at(cpu, r->instance)))
-		return 0;
+	if (!slot || !(total = total_at(cpu, r->instance)))
+		return;
 	add_taken(cpu, r);
 	if (r->alone && cpu != r->own_cpu) { /* who runs is here: elsewhere all is charged */
 		r->total += READ_ONCE_OF(total->charged_ns);
 		r->run_delay += total->run_delay;
 		r->voluntary += total->voluntary;
 		r->involuntary += total->involuntary;
-		return 0;
+		return;
 	}
 	for (u32 i = 0; i < TRIES && !whole; i++) {
 		r->last_try = i == TRIES - 1;
-		whole = share_of_cpu(&h, cpu, r);
+		whole = share_of_cpu(&h, cpu, r, slot, total);
 	}
 	if (!whole) {
 		count(COUNT_slots_torn);
@@ -290,14 +298,13 @@ __noinline int read_cpu(u32 cpu, struct reading *r)
 	r->voluntary += total->voluntary;
 	r->involuntary += total->involuntary;
 	if (!h.running)
-		return 0;
+		return;
 	if (cpu != r->own_cpu)
 		r->running_elsewhere++;
 	if (!r->first_ns || h.time_ns < r->first_ns)
 		r->first_ns = h.time_ns;
 	if (h.time_ns > r->last_ns)
 		r->last_ns = h.time_ns;
-	return 0;
 }
 
 /* K of an instance over the CPUs that its threads have been on. */
@@ -331,6 +338,7 @@ struct said {
 	s32 status;
 	u32 id_len; /* kernel text only */
 	u64 number, time_ns;
+	u64 maker;	  /* tgid << 32 | tid, 0 = who runs; to ask costs a call */
 	u64 id, function; /* addresses, 0 = not said */
 	bool user_text;	  /* they are the function's, not ours */
 };
@@ -414,7 +422,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_EXIT_LOST);
 		return 0;
 	}
-	id = bpf_get_current_pid_tgid();
+	id = said->maker ? said->maker : bpf_get_current_pid_tgid();
 	e->kind = said->kind;
 	e->flags = said->flags | r->flags | (in->flags & ~ONCPU_INSTANCE_OWN_FLAGS);
 	if (live_steal && steal_from_rq)
@@ -443,6 +451,7 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	e->threads = in->threads;
 	e->status = said->status;
 	e->id_len = 0;
+	COMPILER_BARRIER(); /* or it is cleared with the rest, by four bytes from there on */
 	__builtin_memset(e->function, 0, ONCPU_NAME_LEN);
 	__builtin_memset(e->id, 0, ONCPU_ID_LEN);
 	__builtin_memset(e->where_ns, 0, sizeof(e->where_ns));
@@ -459,7 +468,6 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	}
 	if (where_on && where_say(index, e))
 		e->flags |= ONCPU_EVF_WHERE;
-	count(COUNT_events);
 	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a
 	 * reader that has caught up) would never fire: wake by the clock instead. */
 	if (now - ctl->last_wake_ns > ONCPU_WAKE_EVERY_NS) {

@@ -245,7 +245,7 @@ static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id,
 {
 	struct oncpu_thread *t = thread_by_storage(task);
 	struct oncpu_instance *from = t ? instance_at(t->instance) : NULL, *to;
-	u32 made, old;
+	u32 made, old, *index;
 
 	if (from && from->flags & ONCPU_EVF_TREE)
 		return; /* a process tree stays one, wherever it goes */
@@ -261,7 +261,8 @@ static __always_inline void thread_move(struct task_struct *task, u64 cgroup_id,
 		thread_forget(t, task);
 		if (from)
 			from->once_flags |= ONCPU_EVF_MOVED;
-		bpf_task_storage_delete(&task_thread, task);
+		if ((index = bpf_task_storage_get(&task_thread, task, 0, 0)))
+			*index = 0;
 		if (made)
 			thread_join_from(task, made - 1, true, before);
 		instance_lose_thread(old);
@@ -437,6 +438,7 @@ int on_mark(struct pt_regs *ctx)
 	said.kind = (u32)ctx->r8;
 	said.status = (s32)ctx->cx;
 	said.number = ctx->dx;
+	said.maker = (u64)task->tgid << 32 | (u32)task->pid;
 	if (!kind_is_mark(said.kind)) {
 		count(COUNT_marks_ignored);
 		return 0;
@@ -449,7 +451,8 @@ int on_mark(struct pt_regs *ctx)
 	if (where_on)
 		where_here(t, task);
 	{
-		struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .live = in->threads };
+		struct reading r = { .own_cpu = bpf_get_smp_processor_id(),
+				     .live = live_threads(in) };
 		u32 index = t->instance;
 
 		read_instance(index, &r);
@@ -549,7 +552,7 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 		where_here(t, task);
 	{
 		struct reading reading = { .own_cpu = bpf_get_smp_processor_id(),
-					   .live = in->threads };
+					   .live = live_threads(in) };
 
 		read_instance(index, &reading);
 		said.id = (u64)hello.id;
@@ -697,7 +700,7 @@ int on_symbol(struct pt_regs *ctx)
 		return 0;
 	if (where_on)
 		where_here(t, task);
-	r.live = in->threads;
+	r.live = live_threads(in);
 	read_instance(t->instance, &r);
 	return emit_symbol(ctx, cookie, t->instance, &r);
 }
@@ -750,8 +753,8 @@ static __noinline int call_create(struct oncpu_call *call)
 static __always_inline void call_read(struct oncpu_call *call, struct oncpu_instance *in,
 				      struct reading *r)
 {
-	r->own_cpu = ~0u;
-	r->live = in->threads + 1; /* all of them are elsewhere */
+	r->own_cpu = NO_CPU;
+	r->live = in->threads > 0 ? 2 : 1; /* all of them are elsewhere */
 	read_instance(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), r);
 	call->total_ns = r->total;
 	call->time_ns = bpf_ktime_get_ns();

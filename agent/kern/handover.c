@@ -60,8 +60,8 @@ int kern_handover(struct kern_owner *o)
 	struct oncpu_slot *slots;
 	uint32_t zero = 0;
 
-	if (o->hands_over && bpf_map_update_elem(bpf_map__fd(o->skel->maps.hook_switch), &zero,
-						 &program, BPF_ANY))
+	if (o->hands_over &&
+	    bpf_map_update_elem(bpf_map__fd(o->skel->maps.hook_switch), &zero, &program, BPF_ANY))
 		return -errno;
 	slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 		     bpf_map__fd(o->skel->maps.slots), 0);

@@ -268,8 +268,17 @@ int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request
 	return 0;
 }
 
+#define ONCPU_COUNTER(name, help) COUNTER_##name,
+enum {
+#include "../bpf/counters.def"
+};
+#undef ONCPU_COUNTER
+#define RECORD_BYTES ((sizeof(struct oncpu_event) + 8 + 7) & ~7ul) /* its header, and up to 8 */
+
 uint64_t kern_view_counter(const struct kern_view *v, unsigned i)
 {
+	if (i == COUNTER_events) /* the ring holds nothing else, and its position only grows */
+		return ring_produced(&v->events) / RECORD_BYTES;
 	return i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
 }
 

@@ -57,20 +57,25 @@ static struct oncpu_slot *map_slots(struct fixture *f)
 	return slots;
 }
 
+static char state_of(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state;
+}
+
 /* Until the process sleeps and the hook has seen it leave its CPU. */
 static void wait_asleep(struct oncpu_slot *slot, pid_t pid)
 {
-	char path[64], state = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	while (state != 'S' || READ_ONCE_OF(slot->instance)) {
-		FILE *file = fopen(path, "re");
-
-		if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
-			state = 0;
-		if (file)
-			fclose(file);
-	}
+	while (state_of(pid) != 'S' || READ_ONCE_OF(slot->instance))
+		;
 }
 
 /* What detaches is the last pin of the link; the program goes some time after it. Until a switch on
@@ -161,6 +166,94 @@ static void assert_put_right(const struct oncpu_event *e)
 {
 	assert_true(e->total_ns + e->bound_ns >= 10000000);
 	assert_true(e->flags & ONCPU_EVF_STALE);
+}
+
+/* Likewise, by switches of the CPU that we are on. */
+static void wait_hook_gone_here(struct oncpu_slot *slot)
+{
+	const uint32_t never = 0x5a5a5a5a;
+
+	do {
+		READ_ONCE_OF(slot->switches) = never;
+		nanosleep(&(struct timespec){ .tv_nsec = 1 }, NULL);
+	} while (READ_ONCE_OF(slot->switches) != never);
+}
+
+enum { HALF_CHARGED_NS = 7000000 };
+
+/* Who has left its CPU, whose hook is stopped between its writes: the CPU's total has the slice
+ * already, and the thread's own mark does not. What a boundary says then, and what it said before.
+ * False if the function was not on its CPU when the hook went. */
+static bool left_unseen(struct fixture *f, struct kern_reading *before, struct kern_reading *after)
+{
+	struct oncpu_slot *slots = map_slots(f);
+	const struct bpf_map *map = f->owner->skel->maps.totals;
+	size_t bytes = sizeof(struct oncpu_total) * bpf_map__max_entries(map);
+	struct oncpu_total *totals =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	int *go = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct kern_boundary *b;
+	struct oncpu_event e;
+	uint32_t index;
+	bool valid;
+	pid_t pid;
+
+	assert_ptr_not_equal(totals, MAP_FAILED);
+	assert_int_equal(kern_boundary_open(PIN_DIR, &b), 0);
+	pid = fork();
+	if (!pid) {
+		pin_to(1);
+		setpriority(PRIO_PROCESS, 0, -20);
+		enter_cgroup(f->cgroup);
+		burn(5000000);
+		*(volatile int *)go = 1;
+		while (*(volatile int *)go != 2)
+			;
+		pause();
+	}
+	pin_to(0);
+	while (!next_event(f, &e))
+		sched_yield();
+	while (*(volatile int *)go != 1)
+		sched_yield();
+	index = e.uid & ((1u << ONCPU_INSTANCE_BITS) - 1);
+	assert_int_equal(unlink(PIN_DIR "/link_switch"), 0);
+	wait_hook_gone_here(&slots[0]);
+	valid = slots[1].instance == index + 1;
+	*go = 2;
+	while (state_of(pid) != 'S')
+		;
+	assert_int_equal(kern_boundary_read(b, e.uid, before), 0);
+	totals[f->owner->control->max_instances + index].charged_ns += HALF_CHARGED_NS;
+	assert_int_equal(kern_boundary_read(b, e.uid, after), 0);
+	if (valid)
+		assert_law(f, before->total_ns);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	kern_boundary_close(&b);
+	munmap(totals, bytes);
+	munmap(slots, 4096);
+	munmap(go, 4096);
+	return valid;
+}
+
+static void test_trap_4_who_left_unseen_is_counted_once(void **state)
+{
+	struct kern_reading before, after;
+	struct fixture f;
+	bool valid = false;
+	cpu_set_t all;
+
+	(void)need(state);
+	sched_getaffinity(0, sizeof(all), &all);
+	for (int i = 0; i < TRIES && !valid; i++) {
+		fixture_up(&f, (struct kern_config){ DEFAULTS });
+		valid = left_unseen(&f, &before, &after);
+		fixture_down(&f);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	assert_true(valid);
+	assert_int_equal(after.total_ns, before.total_ns);
 }
 
 static void test_trap_4_a_hidden_switch_is_put_right(void **state)
@@ -583,6 +676,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trap_4_a_hidden_switch_is_put_right),
 		cmocka_unit_test(test_trap_4_left_open_misses_the_slice),
+		cmocka_unit_test(test_trap_4_who_left_unseen_is_counted_once),
 		cmocka_unit_test_setup_teardown(test_trap_5_marks_of_many_threads_telescope, up,
 						down),
 		cmocka_unit_test_setup_teardown(
