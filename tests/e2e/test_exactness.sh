@@ -43,6 +43,8 @@ open_trap() { # SWITCH MODE
 }
 if open_trap EXACTNESS_NO_WAKEUP_BOUND 2; then
 	echo "ok 2 - trap 3 left open: without the bound of what is waking up some lie outside"
+elif [ -n "${EXACTNESS_EMULATED:-}" ]; then
+	echo "ok 2 - trap 3 left open # SKIP none of the few invocations of an emulated CPU was woken at the right instant"
 else
 	echo "not ok 2 - trap 3 left open: without the bound of what is waking up some lie outside"
 fi
