@@ -850,9 +850,9 @@ int on_call(struct oncpu_call *call)
 	}
 
 /*
- * The switch is the one hook where the jump through the array costs too much (a tenth of the whole,
- * make bench): its stub is the program itself, and jumps only if the slot says that the agent that
- * adopted it brings another one. An upgrade is that one map update, and one word a CPU.
+ * The switch comes most often, and a jump through the array is dear for what it does: its stub is
+ * the program itself, and jumps only if the slot says that the agent that adopted it brings another
+ * one. An upgrade is that one map update, and one word a CPU.
  */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(stub_switch, bool preempt, struct task_struct *prev, struct task_struct *next,

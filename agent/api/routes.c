@@ -3,6 +3,7 @@
  * The routes. Ledger answers are streamed from a reader of their own in the producer's thread; what
  * the loop owns (open instances, counters) is written into one buffer in the loop.
  */
+#include "base/fnv.h"
 #include "api/routes.h"
 
 #include <errno.h>
@@ -76,13 +77,12 @@ static int read_instances(struct answer *answer, const struct ledger_query *quer
 static void tell_damage(struct answer *answer)
 {
 	const char *damage = ledger_reader_damage(answer->reader);
-	uint64_t hash = 14695981039346656037ull; /* FNV-1a */
+	uint64_t hash;
 
 	if (!damage)
 		return;
 	http_stream_trailer(answer->stream, "Oncpu-Warning", damage);
-	for (const char *c = damage; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 1099511628211ull;
+	hash = fnv(FNV_BASIS, damage, strlen(damage));
 	if (atomic_exchange(&answer->api->told, hash) != hash)
 		log_warning("%s", damage);
 }

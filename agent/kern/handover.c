@@ -6,28 +6,14 @@
  * Which of the two is one word in each CPU's slot, so that no switch is done by both, or by none.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/fnv.h"
 #include "kern/kern_internal.h"
 #include "oncpu.skel.h" /* after the ABI, whose structs it names */
-
-/* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
-#define FNV_BASIS 0xcbf29ce484222325u
-#define FNV_PRIME 0x100000001b3u
-
-static uint64_t fnv(uint64_t hash, const void *bytes, size_t size)
-{
-	const unsigned char *b = bytes;
-
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ b[i]) * FNV_PRIME;
-	return hash;
-}
 
 /* Of all that a switch's program is made of: the object, and what was set in it before loading, but
  * for the number of the owner. */
@@ -56,17 +42,17 @@ void kern_handover_choose(struct kern_owner *o, bool pinned)
 int kern_handover(struct kern_owner *o)
 {
 	int program = bpf_program__fd(o->skel->progs.on_switch);
-	size_t bytes = sizeof(struct oncpu_slot) * o->cpus;
 	struct oncpu_slot *slots;
 	uint32_t zero = 0;
+	size_t bytes;
+	int error;
 
 	if (o->hands_over &&
 	    bpf_map_update_elem(bpf_map__fd(o->skel->maps.hook_switch), &zero, &program, BPF_ANY))
 		return -errno;
-	slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		     bpf_map__fd(o->skel->maps.slots), 0);
-	if (slots == MAP_FAILED)
-		return -errno;
+	error = kern_map_table(o->skel->maps.slots, sizeof(*slots), (void **)&slots, &bytes);
+	if (error)
+		return error;
 	/* The array keeps what it has: a switch may be on its way there. */
 	for (uint32_t c = 0; c < o->cpus; c++)
 		__atomic_store_n(&slots[c].handed_over, o->hands_over, __ATOMIC_RELEASE);

@@ -127,18 +127,30 @@ int kern_clock_offset(int64_t *ret_offset_ns)
 }
 #endif
 
+int kern_map_table(const struct bpf_map *map, size_t entry, void **ret_table, size_t *ret_bytes)
+{
+	size_t bytes = entry * bpf_map__max_entries(map);
+	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (table == MAP_FAILED)
+		return -errno;
+	*ret_table = table;
+	*ret_bytes = bytes;
+	return 0;
+}
+
 int kern_calibrate(struct kern_owner *o)
 {
-	int fd = bpf_map__fd(o->skel->maps.slots);
 	struct oncpu_slot *slots;
-	size_t bytes = sizeof(*slots) * o->cpus;
+	size_t bytes;
 	int64_t truth;
+	int error;
 
 	if (o->without & KERN_WITHOUT_CLOCK || kern_clock_offset(&truth))
 		return 0; /* the default stands; its error is part of every bound */
-	slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (slots == MAP_FAILED)
-		return -errno;
+	error = kern_map_table(o->skel->maps.slots, sizeof(*slots), (void **)&slots, &bytes);
+	if (error)
+		return error;
 	for (uint32_t c = 0; c < o->cpus; c++) {
 		int64_t least =
 			slots[c].d_now < slots[c].d_before ? slots[c].d_now : slots[c].d_before;

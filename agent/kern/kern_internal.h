@@ -48,6 +48,9 @@ int kern_where_begin(struct kern_owner *o, bool wanted);
 /* What lived before has been looked at: from here on it is watched, too. */
 int kern_where_ready(struct kern_owner *o);
 
+struct bpf_map;
+/* A table's entries, shared with the kernel side; the caller unmaps them. 0 or -errno. */
+int kern_map_table(const struct bpf_map *map, size_t entry, void **ret_table, size_t *ret_bytes);
 /* Before the load: which program of the switch is wanted. `pinned`: the stub is attached already.
  */
 void kern_handover_choose(struct kern_owner *o, bool pinned);

@@ -29,23 +29,11 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int map_table(const struct bpf_map *map, size_t entry, void **ret_table, size_t *ret_bytes)
-{
-	size_t bytes = entry * bpf_map__max_entries(map);
-	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-
-	if (table == MAP_FAILED)
-		return -errno;
-	*ret_table = table;
-	*ret_bytes = bytes;
-	return 0;
-}
-
 static int forget_threads(const struct bpf_map *map)
 {
 	struct oncpu_thread *threads;
 	size_t bytes;
-	int error = map_table(map, sizeof(*threads), (void **)&threads, &bytes);
+	int error = kern_map_table(map, sizeof(*threads), (void **)&threads, &bytes);
 
 	if (error)
 		return error;
@@ -60,7 +48,7 @@ static int forget_instances(const struct bpf_map *map, uint64_t now_ns)
 {
 	struct oncpu_where *wheres;
 	size_t bytes;
-	int error = map_table(map, sizeof(*wheres), (void **)&wheres, &bytes);
+	int error = kern_map_table(map, sizeof(*wheres), (void **)&wheres, &bytes);
 
 	if (error)
 		return error;
@@ -132,10 +120,11 @@ int kern_where_ready(struct kern_owner *o)
 	if (o->control->where != ONCPU_WHERE_BEGINNING)
 		return 0;
 	if (o->where_since_ns)
-		error = map_table(o->skel->maps.wheres, sizeof(*wheres), (void **)&wheres, &bytes);
+		error = kern_map_table(o->skel->maps.wheres, sizeof(*wheres), (void **)&wheres,
+				       &bytes);
 	if (!error && wheres)
-		error = map_table(o->skel->maps.instances, sizeof(*instances), (void **)&instances,
-				  &instances_bytes);
+		error = kern_map_table(o->skel->maps.instances, sizeof(*instances),
+				       (void **)&instances, &instances_bytes);
 	for (size_t i = 0; instances && i < bytes / sizeof(*wheres); i++) {
 		if (instances[i].state != ONCPU_INSTANCE_LIVE || wheres[i].born_ns)
 			continue;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fnv.h"
 #include "base/cleanup.h"
 #include "ledger/internal.h"
 
@@ -80,11 +81,7 @@ static bool same_file(const struct content_identity *a, const struct content_ide
 
 static uint64_t hash_of(const char *name)
 {
-	uint64_t hash = 14695981039346656037ull; /* FNV-1a */
-
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 1099511628211ull;
-	return hash;
+	return fnv(FNV_BASIS, name, strlen(name));
 }
 
 static int compare_hashes(const void *a, const void *b)

@@ -4,7 +4,8 @@
 
 boundary.py [JSON-LINES-FILE]   a line a row. Some two minutes.
 
-In machines that count instructions (machine.py), with 1, 2, 4 and 8 virtual CPUs. The kernel's run-time statistics of BPF programs are then instructions; an empty program's hit, in them, is the unit.
+In machines that count instructions (machine.py), with 1, 2, 4 and 8 virtual CPUs. The kernel's run-time statistics of
+BPF programs are then instructions; an empty program's hit, in them, is the unit.
 """
 import os, sys, tempfile
 import machine

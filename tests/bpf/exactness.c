@@ -272,9 +272,10 @@ static int report(int mode, int count, const uint64_t *clocks, const struct pair
 	       (long)bounds[n - 1], zero, bracket, (long)worst, beyond, stale, torn,
 	       100.0 * ((double)total - (double)stat) / (double)stat);
 	fflush(stdout);
-	n = beyond || missing					    ? WRONG
-	    : ((!emulated && bounds[n * judged / 100] > 50000 * 2)) ? WIDE
-								    : 0;
+	if (beyond || missing)
+		n = WRONG;
+	else
+		n = !emulated && bounds[n * judged / 100] > 50000 * 2 ? WIDE : 0;
 	free(errors);
 	free(bounds);
 	return n;
