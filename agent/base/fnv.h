@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): for telling apart, not against forgery. */
+/* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): for telling apart, not against
+ * forgery. */
 #ifndef ONCPU_BASE_FNV_H
 #define ONCPU_BASE_FNV_H
 

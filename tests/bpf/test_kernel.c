@@ -4,6 +4,7 @@
  * pins and upgrades. The traps of the accounting scheme are in test_traps.c.
  */
 #include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <bpf/bpf.h>
@@ -576,6 +577,8 @@ static void *mark_until_told(void *unused)
 static void upgraded_body(void)
 {
 	pthread_t threads[MARKERS];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* or, where a check fails, it spins for ever */
 
 	for (int i = 0; i < MARKERS; i++)
 		pthread_create(&threads[i], NULL, mark_until_told, NULL);
