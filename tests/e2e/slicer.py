@@ -200,6 +200,16 @@ class Slicer:
         with open(self.cage(function_index, instance_index) + "/cgroup.events") as f:
             return "frozen 1" in f.read()
 
+    def cages(self, function_index):
+        """The indexes of a function's instances that have a cgroup."""
+        names = (name.split("-i") for name in os.listdir(os.path.join(unified(), "oncpu", self.run)) if "-i" in name)
+        return [int(index) for function, index in names if function == f"f{function_index}"]
+
+    def used_us(self, function_index, instance_index):
+        """What the kernel has charged an instance's cgroup with."""
+        with open(self.cage(function_index, instance_index) + "/cpu.stat") as f:
+            return int(dict(line.split() for line in f)["usage_usec"])
+
     # ---- its end ----
 
     def wait(self):
