@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -220,28 +221,47 @@ void loads_down(void)
 }
 
 /* What a mark is made with, and whether another thread of the instance spins on the other CPU. */
-static atomic_int spinning; /* 0 no, 1 it is asked to, 2 it does */
+static atomic_int there; /* 0 no, 1 it is asked to, 2 it does */
+
+static sem_t may_end;
 
 static void *spin(void *unused)
 {
 	enter(0, 1);
-	spinning = 2;
-	while (spinning)
+	there = 2;
+	while (there)
 		__asm__ volatile("pause");
 	return unused;
 }
 
+static void *sleep_there(void *unused)
+{
+	enter(0, 1);
+	there = 2;
+	while (sem_wait(&may_end))
+		;
+	return unused;
+}
+
+static void another_up(char what, pthread_t *other)
+{
+	there = 1;
+	if (sem_init(&may_end, 0, 0) ||
+	    pthread_create(other, NULL, what == BESIDE_A_THREAD ? spin : sleep_there, NULL))
+		_exit(4);
+	while (there == 1)
+		;
+}
+
 double mark_many(char what, int *unused)
 {
+	bool beside = what == BESIDE_A_THREAD || what == BESIDE_A_SLEEPER;
 	pthread_t other;
 	uint64_t begin;
 
 	(void)unused;
-	spinning = 1;
-	if (what == BESIDE_A_THREAD && pthread_create(&other, NULL, spin, NULL))
-		_exit(4);
-	while (what == BESIDE_A_THREAD && spinning == 1)
-		;
+	if (beside)
+		another_up(what, &other);
 	begin = now_ns();
 	for (int i = 0; i < CHUNK_MARKS; i++) {
 		if (what == WITH_ID)
@@ -250,9 +270,9 @@ double mark_many(char what, int *unused)
 			oncpu_report_done(0);
 	}
 	begin = now_ns() - begin;
-	spinning = 0;
-	if (what == BESIDE_A_THREAD)
-		pthread_join(other, NULL);
+	there = 0;
+	if (beside && (sem_post(&may_end) || pthread_join(other, NULL)))
+		_exit(4);
 	return (double)begin / CHUNK_MARKS;
 }
 

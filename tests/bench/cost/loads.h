@@ -44,8 +44,9 @@ double ask(const struct load *l, char what); /* ns a piece: the third least of 1
  */
 extern void (*while_asked)(void);
 
-/* What a mark is made with, and whether another thread of the instance spins on the other CPU. */
-enum marking { DONE = 'd', WITH_ID = 'i', BESIDE_A_THREAD = 't' };
+/* What a mark is made with, and what another thread of the instance does on the other CPU, if there
+ * is one. */
+enum marking { DONE = 'd', WITH_ID = 'i', BESIDE_A_SLEEPER = 's', BESIDE_A_THREAD = 't' };
 double mark_many(char what, int *unused);
 double send_many(char what, int *unused);
 

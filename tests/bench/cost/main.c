@@ -28,7 +28,7 @@ void clean_up(void)
 	loads_down();
 	kern_unpin(PIN_DIR);
 	unlink(PERF_DATA);
-	for (const char *c = "abc"; *c && cgroup_root[0]; c++) {
+	for (const char *c = "abcd"; *c && cgroup_root[0]; c++) {
 		bench_cgroup(*c, path);
 		rmdir(path);
 	}
@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 	catch_signals();
 	if (!attached_set_up(&others) || kern_cgroup_root(cgroup_root, sizeof(cgroup_root)))
 		die("cannot set up");
-	for (const char *c = "abc"; *c; c++) {
+	for (const char *c = "abcd"; *c; c++) {
 		bench_cgroup(*c, path);
 		if (mkdir(path, 0755) && errno != EEXIST)
 			die("cannot make a cgroup");
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
 		printf("Another agent is attached: its hooks make every figure here larger.\n");
 	ping_pong_up();
 	load_up(&marker, 'c', 0, mark_many, NULL);
-	load_up(&sender, 'c', 1, send_many, NULL);
+	load_up(&sender, 'd', 1, send_many, NULL);
 	run(rounds, peer_rounds, seconds);
 	table(json, SWITCHES, "A context switch (÷ empty: of what is added)", "switch", false);
 	compare_with_peers(json);
