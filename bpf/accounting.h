@@ -153,16 +153,12 @@ STEP oncpu_u64 slice_ns(oncpu_u64 now_ns, oncpu_s64 offset_ns, oncpu_u64 start_n
 	return d > 0 ? (oncpu_u64)d : 0;
 }
 
-/* The offset of the task clock grows with every nanosecond stolen: the one that the slice began
- * with is too small if the hypervisor took time since. A torn read of the two clocks can only be
- * larger by whole ticks: beyond a second it is not believed. */
-STEP oncpu_s64 offset_with_live_steal(oncpu_s64 at_switch, oncpu_s64 d, oncpu_u64 clock,
-				      oncpu_u64 clock_task)
+/* ktime less a CPU's task clock, at an instant for which an update would book so much steal. It grows
+ * with every nanosecond stolen, so it is of this instant, never of the one that a slice began at. */
+STEP oncpu_s64 task_clock_offset(oncpu_s64 d, oncpu_u64 clock, oncpu_u64 clock_task,
+				 oncpu_u64 unbooked)
 {
-	oncpu_s64 live = (oncpu_s64)(clock - clock_task) + d;
-	oncpu_s64 more = live - at_switch;
-
-	return more > 200 && more < 1000000000 ? live : at_switch;
+	return d + (oncpu_s64)(clock - clock_task + unbooked);
 }
 
 /* Of the steal that the hypervisor counted and the scheduler has not booked yet, what an update of
@@ -201,29 +197,6 @@ STEP oncpu_u64 wakeup_bound_ns(oncpu_u64 now_ns, oncpu_s64 d, oncpu_u64 rq_clock
 	oncpu_u64 age = clock_age_ns(now_ns, d, rq_clock);
 
 	return age < WAKEUP_CAP_NS ? age : WAKEUP_CAP_NS;
-}
-
-/* Cuts a text of ONCPU_ID_LEN bytes, in words, at its first NUL: zeroes what follows; its length. A
- * byte is 0 where taking 1 from it borrows, and the lowest such byte is a true one. */
-#define WORDS_OF_ID (ONCPU_ID_LEN / 8u)
-STEP oncpu_u32 cut_at_nul(oncpu_u64 *words)
-{
-	const oncpu_u64 ones = 0x0101010101010101ull;
-	oncpu_u64 ended = 0, zeros, keep;
-	oncpu_u32 length = 0;
-
-#if defined(__clang__)
-#pragma clang loop unroll(disable) /* or it spills more than the stack has room for */
-#endif
-	for (oncpu_u32 i = 0; i < WORDS_OF_ID; i++) {
-		zeros = (words[i] - ones) & ~words[i] & (ones << 7);
-		keep = zeros ? ((zeros & -zeros) >> 7) - 1 : ~0ull; /* the bytes before the NUL */
-		keep = ended ? 0 : keep;
-		ended |= zeros;
-		words[i] &= keep;
-		length += (oncpu_u32)(((keep & ones) * ones) >> 56);
-	}
-	return length;
 }
 
 /* The number of the lowest bit of a word that is not 0. BPF has no instruction for it: a bit times

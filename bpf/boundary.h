@@ -26,10 +26,12 @@ struct reading {
 	u64 total, run_delay, voluntary, involuntary, steal, irq, bound;
 	u64 first_ns, last_ns; /* of the running slices' instants; 0 = nobody runs */
 	u32 instance, flags;
+	u64 task; /* whose thread makes the boundary, if own_cpu is a CPU */
 	u16 own_cpu, running_elsewhere;
 	u8 live;	/* threads: 0, 1, or 2 for more */
 	bool unsettled; /* look at the task itself, whatever the slot says */
 	bool alone;	/* the thread that makes the boundary is the instance's only one */
+	bool own_read;	/* the share of its CPU is in already */
 	bool last_try;
 };
 #define NO_CPU 0xffffu
@@ -91,8 +93,8 @@ static __always_inline bool share_stale(struct share *h, const struct oncpu_slot
 			h->total += sum - t->last_ns;
 		h->time_ns = bpf_ktime_get_ns();
 		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
-		h->total += charged_ns(h->time_ns, c,
-				       d + (s64)(c->clock - c->clock_task + unbooked), start);
+		h->total +=
+			charged_ns(h->time_ns, c, task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
 		COMPILER_BARRIER();
 		if (READ_KERNEL(running, se.exec_start) != start ||
 		    READ_KERNEL(running, se.sum_exec_runtime) != sum)
@@ -107,17 +109,13 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 {
 	struct task_struct *task = KERNEL_AT(struct task_struct, was);
 	u64 base = READ_COPY(s, base_ns), start = READ_COPY(s, start_ns), unbooked;
-	s64 offset = READ_COPY(s, offset_ns);
 
 	h->run_delay = READ_COPY(s, delay_base) + READ_KERNEL(task, sched_info.run_delay);
 	h->time_ns = bpf_ktime_get_ns();
-	if (live_steal && c->clock) {
-		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
-		offset = offset_with_live_steal(offset, d, c->clock, c->clock_task - unbooked);
-		if (c->booked + unbooked > READ_COPY(s, stolen_ns))
-			h->steal = c->booked + unbooked - READ_COPY(s, stolen_ns);
-	}
-	h->total = base + charged_ns(h->time_ns, c, offset, start);
+	unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
+	if (live_steal && c->booked + unbooked > READ_COPY(s, stolen_ns))
+		h->steal = c->booked + unbooked - READ_COPY(s, stolen_ns);
+	h->total = base + charged_ns(h->time_ns, c, task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
 	h->running = 1;
 }
 
@@ -248,37 +246,93 @@ __noinline int share_of_cpu(struct share *h, u32 cpu, struct reading *r, struct 
  */
 #define TRIES 48
 
-/* What was taken from the instance on a CPU, up to its last switch and interrupt there. */
-static __always_inline void add_taken(u32 cpu, struct reading *r)
+/* The instants that the running slices are counted up to. */
+static __always_inline void running_at(struct reading *r, u64 time_ns)
 {
-	struct oncpu_taken *t = taken_at(cpu, r->instance);
+	if (!r->first_ns || time_ns < r->first_ns)
+		r->first_ns = time_ns;
+	if (time_ns > r->last_ns)
+		r->last_ns = time_ns;
+}
 
-	if (!t)
-		return;
-	r->steal += t->steal_ns;
-	if (irq_on)
-		r->irq += t->irq_ns;
+/*
+ * The share of the CPU that the boundary is made on, where its slot shows who makes it, as it nearly
+ * always does: he runs, so the CPU is not away, and a switch in progress would not be his. What may
+ * come in between is an interrupt, the hypervisor, or a switch away and back, and each of them moves
+ * something that is looked at again afterwards. 0: nothing is added, share_of_cpu is to do it.
+ * Global: its stack is not read_instance's.
+ */
+__noinline int read_own(u32 cpu, struct reading *r)
+{
+	struct oncpu_slot *slot = slot_at(cpu);
+	u64 seq, now, unbooked, stolen, charged, delay;
+	struct oncpu_slot_copy *s;
+	struct cpu_clocks c = {};
+	struct task_struct *task;
+	struct rq *rq;
+	s64 d;
+
+	if (!r || !slot)
+		return 0;
+	task = KERNEL_AT(struct task_struct, r->task);
+	seq = READ_ONCE_OF(slot->seq);
+	s = slot_copy_at(slot, seq);
+	if (!slot->rq || READ_COPY(s, task) != r->task ||
+	    READ_COPY(s, instance) != r->instance + 1 || has_moved_out(s, r->task) ||
+	    cpu != bpf_get_smp_processor_id())
+		return 0;
+	rq = KERNEL_AT(struct rq, slot->rq);
+	read_own_clocks(rq, &c);
+	d = slot_clock_offset(slot);
+	now = bpf_ktime_get_ns();
+	unbooked = steal_to_book(c.unbooked, now, d, c.clock);
+	stolen = c.booked + unbooked;
+	stolen = live_steal && stolen > READ_COPY(s, stolen_ns) ? stolen - READ_COPY(s, stolen_ns) : 0;
+	charged = READ_COPY(s, base_ns) +
+		  slice_ns(now, task_clock_offset(d, c.clock, c.clock_task, unbooked),
+			   READ_COPY(s, start_ns));
+	delay = READ_COPY(s, delay_base) +
+		READ_KERNEL(task, sched_info.run_delay);
+	COMPILER_BARRIER();
+	if (!own_clocks_settled(rq, &c) ||
+	    (hidden_check && switches_of(rq) != READ_ONCE_OF(slot->switches)) ||
+	    READ_ONCE_OF(slot->seq) != seq)
+		return 0;
+	r->total += charged;
+	r->run_delay += delay;
+	r->steal += stolen;
+	r->bound += slot_clock_error(slot, now) + clock_unsure_ns;
+	running_at(r, now);
+	return 1;
 }
 
 /* Adds one CPU's share. Not a function of its own: each return costs some 5 ns where the kernel
  * makes them safe (Spectre's relatives), and this one comes once a CPU. */
 static __always_inline void read_cpu(u32 cpu, struct reading *r)
 {
-	struct oncpu_total *total;
-	struct oncpu_slot *slot = slot_at(cpu);
-	struct share h = {};
+	struct oncpu_total *total = total_at(cpu, r->instance);
+	struct oncpu_slot *slot;
+	struct share h;
 	int whole = 0;
 
-	if (!slot || !(total = total_at(cpu, r->instance)))
+	if (!total)
 		return;
-	add_taken(cpu, r);
-	if (r->alone && cpu != r->own_cpu) { /* who runs is here: elsewhere all is charged */
+	r->voluntary += total->voluntary;
+	r->involuntary += total->involuntary;
+	r->steal += total->steal_ns; /* up to its last switch and interrupt there */
+	if (irq_on)
+		r->irq += total->irq_ns;
+	if (cpu == r->own_cpu) {
+		if (r->own_read)
+			return;
+	} else if (r->alone) { /* who runs is here: elsewhere all is charged */
 		r->total += READ_ONCE_OF(total->charged_ns);
 		r->run_delay += total->run_delay;
-		r->voluntary += total->voluntary;
-		r->involuntary += total->involuntary;
 		return;
 	}
+	if (!(slot = slot_at(cpu)))
+		return;
+	__builtin_memset(&h, 0, sizeof(h));
 	for (u32 i = 0; i < TRIES && !whole; i++) {
 		r->last_try = i == TRIES - 1;
 		whole = share_of_cpu(&h, cpu, r, slot, total);
@@ -295,28 +349,23 @@ static __always_inline void read_cpu(u32 cpu, struct reading *r)
 	r->steal += h.steal;
 	r->bound += h.bound;
 	r->flags |= h.flags;
-	r->voluntary += total->voluntary;
-	r->involuntary += total->involuntary;
 	if (!h.running)
 		return;
 	if (cpu != r->own_cpu)
 		r->running_elsewhere++;
-	if (!r->first_ns || h.time_ns < r->first_ns)
-		r->first_ns = h.time_ns;
-	if (h.time_ns > r->last_ns)
-		r->last_ns = h.time_ns;
+	running_at(r, h.time_ns);
 }
 
 /* K of an instance over the CPUs that its threads have been on. */
-__noinline int read_instance(u32 index, struct reading *r)
+__noinline int read_instance(struct oncpu_instance *in, struct reading *r)
 {
-	struct oncpu_instance *in = instance_at(index);
-
 	if (!in || !r)
 		return 0;
-	r->instance = index;
+	r->instance = index_of_instance(in);
 	r->unsettled = !!(in->flags & ONCPU_INSTANCE_UNSETTLED);
-	r->alone = r->live == 1 && r->own_cpu < cpus && !r->unsettled;
+	r->own_read = r->own_cpu < cpus && read_own(r->own_cpu, r);
+	/* one that its CPU's slot shows has settled, whatever was before */
+	r->alone = r->live == 1 && r->own_cpu < cpus && (r->own_read || !r->unsettled);
 	for (u32 c = 0; c < ONCPU_MAX_CPUS && c < cpus; c++) {
 		u64 left = in->cpus[(c >> 6) & (ONCPU_CPU_WORDS - 1)] >> (c & 63);
 
@@ -344,31 +393,27 @@ struct said {
 };
 
 /*
- * The page after the string need not be there: then it is read up to its NUL, which takes longer.
- * Global: its stack is not emit's.
+ * All the bytes that an id may have and the one after them, for one call costs less than to look
+ * for the end: that is the reader's. The page after it need not be there; then it is read without
+ * that byte, and if that is not there either, up to its NUL, which takes longer. Global: its stack
+ * is not emit's.
  */
 __noinline int say_user_id(struct oncpu_event *e, u64 from)
 {
 	const char *id = (const char *)from;
-	char after = 0;
-	long got;
 
 	if (!e)
 		return 0;
-	if (!bpf_probe_read_user(e->id, ONCPU_ID_LEN, id)) {
-		e->id_len = cut_at_nul((u64 *)e->id);
-		if (e->id_len == ONCPU_ID_LEN &&
-		    !bpf_probe_read_user(&after, 1, id + ONCPU_ID_LEN) && after)
-			e->flags |= ONCPU_EVF_ID_TRUNCATED;
+	e->id_len = ONCPU_ID_UNCUT;
+	if (!bpf_probe_read_user(e->id, ONCPU_ID_LEN + 1, id))
 		return 0;
-	}
-	got = bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id);
-	if (got >= 0 && got < (long)ONCPU_ID_LEN) {
-		e->id_len = got > 0 ? got - 1 : 0;
-	} else { /* not even its first byte, or not its 64th */
-		e->flags |= ONCPU_EVF_ID_UNREADABLE;
-		count(COUNT_ids_unreadable);
-	}
+	e->id_end[0] = 0;
+	if (!bpf_probe_read_user(e->id, ONCPU_ID_LEN, id) ||
+	    bpf_probe_read_user_str(e->id, ONCPU_ID_LEN, id) >= 0)
+		return 0;
+	e->id_len = 0;
+	e->flags |= ONCPU_EVF_ID_UNREADABLE;
+	count(COUNT_ids_unreadable);
 	return 0;
 }
 
@@ -396,41 +441,19 @@ static __always_inline bool takes_too_much(struct oncpu_instance *in, struct onc
 		       ctl->ring_bytes - ctl->ring_bytes / 4;
 }
 
-__noinline int emit(u32 index, struct said *said, struct reading *r)
+/* The part that every event has. */
+static __always_inline void say_counters(struct oncpu_event *e, const struct said *said,
+					 const struct reading *r, struct oncpu_instance *in,
+					 u64 n, u64 now)
 {
-	struct oncpu_instance *in = instance_at(index);
-	struct oncpu_control *ctl = the_control();
-	u64 now, wake = BPF_RB_NO_WAKEUP, n, id;
-	struct oncpu_event *e;
+	u64 id = said->maker ? said->maker : bpf_get_current_pid_tgid();
 
-	if (!in || !ctl || !said || !r)
-		return 0;
-	now = r->last_ns; /* the instant that the total is of; to ask again costs 30 ns */
-	if (!now)
-		now = bpf_ktime_get_ns();
-	n = __sync_fetch_and_add(&in->events, 1) + 1;
-	e = NULL;
-	if (!takes_too_much(in, ctl, now) || said->kind == ONCPU_EV_EXIT)
-		e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e) {
-		__sync_fetch_and_add(&in->lost, 1);
-		count(COUNT_events_lost);
-		if (said->kind != ONCPU_EV_EXIT)
-			return 0;
-		if (!in->exit_ns)
-			in->exit_ns = now;
-		__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_EXIT_LOST);
-		return 0;
-	}
-	id = said->maker ? said->maker : bpf_get_current_pid_tgid();
 	e->kind = said->kind;
 	e->flags = said->flags | r->flags | (in->flags & ~ONCPU_INSTANCE_OWN_FLAGS);
 	if (live_steal && steal_from_rq)
 		e->flags |= ONCPU_EVF_STEAL_LIVE;
 	if (bpf_core_field_exists(((struct rq *)0)->prev_steal_time_rq))
 		e->flags |= ONCPU_EVF_STEAL;
-	if (irq_on)
-		e->flags |= ONCPU_EVF_IRQ;
 	if (in->once_flags)
 		e->flags |= __sync_fetch_and_and(&in->once_flags, 0);
 	e->uid = in->uid;
@@ -442,19 +465,21 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 	e->voluntary = r->voluntary;
 	e->involuntary = r->involuntary;
 	e->steal_ns = r->steal;
-	e->irq_ns = r->irq;
 	e->cgroup_id = in->cgroup_id;
 	e->mark_number = said->number;
-	e->instance = index;
+	e->instance = index_of_instance(in);
 	e->tgid = id >> 32;
 	e->tid = (u32)id;
 	e->threads = in->threads;
 	e->status = said->status;
 	e->id_len = 0;
-	COMPILER_BARRIER(); /* or it is cleared with the rest, by four bytes from there on */
-	__builtin_memset(e->function, 0, ONCPU_NAME_LEN);
-	__builtin_memset(e->id, 0, ONCPU_ID_LEN);
-	__builtin_memset(e->where_ns, 0, sizeof(e->where_ns));
+}
+
+/* What some events have besides. */
+static __always_inline void say_rest(struct oncpu_event *e, const struct said *said,
+				     const struct reading *r, const struct oncpu_instance *in)
+{
+	e->function[0] = 0;
 	if (said->user_text) {
 		if (said->id)
 			say_user_id(e, said->id);
@@ -466,8 +491,56 @@ __noinline int emit(u32 index, struct said *said, struct reading *r)
 		if (said->function)
 			bpf_probe_read_kernel(e->function, ONCPU_NAME_LEN, (void *)said->function);
 	}
-	if (where_on && where_say(index, e))
+	if (irq_on) {
+		e->irq_ns = r->irq;
+		e->flags |= ONCPU_EVF_IRQ;
+	}
+	if (where_on && where_say(index_of_instance(in), e))
 		e->flags |= ONCPU_EVF_WHERE;
+}
+
+static __always_inline void say_lost(struct oncpu_instance *in, u32 kind, u64 now)
+{
+	__sync_fetch_and_add(&in->lost, 1);
+	count(COUNT_events_lost);
+	if (kind != ONCPU_EV_EXIT)
+		return;
+	if (!in->exit_ns)
+		in->exit_ns = now;
+	__sync_fetch_and_or(&in->flags, ONCPU_INSTANCE_EXIT_LOST);
+}
+
+__noinline int emit(struct oncpu_instance *in, struct said *said, struct reading *r)
+{
+	struct oncpu_control *ctl = the_control();
+	u64 now, wake = BPF_RB_NO_WAKEUP, n;
+	struct oncpu_event *e = NULL;
+
+	if (!in || !ctl || !said || !r)
+		return 0;
+	now = r->last_ns; /* the instant that the total is of; to ask again costs 30 ns */
+	if (!now)
+		now = bpf_ktime_get_ns();
+	n = __sync_fetch_and_add(&in->events, 1) + 1;
+	if (takes_too_much(in, ctl, now) && said->kind != ONCPU_EV_EXIT) {
+		say_lost(in, said->kind, now);
+		return 0;
+	}
+	if (where_on || irq_on || said->id || said->function) {
+		e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+		if (e) {
+			say_counters(e, said, r, in, n, now);
+			say_rest(e, said, r, in);
+		}
+	} else {
+		e = bpf_ringbuf_reserve(&events, ONCPU_EVENT_BRIEF, 0);
+		if (e)
+			say_counters(e, said, r, in, n, now);
+	}
+	if (!e) {
+		say_lost(in, said->kind, now);
+		return 0;
+	}
 	/* The reader frees the ring only after its commit, so the ring's own wake-up rule (wake a
 	 * reader that has caught up) would never fire: wake by the clock instead. */
 	if (now - ctl->last_wake_ns > ONCPU_WAKE_EVERY_NS) {

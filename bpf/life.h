@@ -65,7 +65,6 @@ __noinline u32 instance_claim(u64 cgroup_id, u32 flags, u32 root_tgid)
 	in->holder = 0;
 	in->exit_ns = in->window_ns = in->window_events = 0;
 	in->born_ns = bpf_ktime_get_ns();
-	taken_born(c.found - 1);
 	if (where_on)
 		where_born(c.found - 1, in->born_ns);
 	for (int w = 0; w < (int)ONCPU_CPU_WORDS; w++)
@@ -97,20 +96,18 @@ __noinline int emit_empty(u32 index, u32 kind, u64 time_ns, u32 flags)
 	struct said said = { .kind = kind, .time_ns = time_ns, .flags = flags };
 	struct oncpu_instance *in = instance_at(index);
 
-	if (in)
-		said.function = (u64)in->function;
-	return emit(index, &said, &nothing);
+	if (!in)
+		return 0;
+	said.function = (u64)in->function;
+	return emit(in, &said, &nothing);
 }
 
 /* Apart from instance_end, which calls deep and must have a small frame: see kernel.h. */
-static __noinline int emit_exit(u32 index, struct reading *r)
+static __noinline int emit_exit(struct oncpu_instance *in, struct reading *r)
 {
-	struct oncpu_instance *in = instance_at(index);
-	struct said said = { .kind = ONCPU_EV_EXIT };
+	struct said said = { .kind = ONCPU_EV_EXIT, .time_ns = in->exit_ns };
 
-	if (in)
-		said.time_ns = in->exit_ns;
-	return emit(index, &said, r);
+	return emit(in, &said, r);
 }
 
 /* Its EXIT found no room: once more. Its total stands still, for no thread is left. */
@@ -123,8 +120,8 @@ __noinline int instance_finish(u32 index)
 	    !(__sync_fetch_and_and(&in->flags, ~ONCPU_INSTANCE_EXIT_LOST) &
 	      ONCPU_INSTANCE_EXIT_LOST))
 		return -2; /* ENOENT */
-	read_instance(index, &r);
-	emit_exit(index, &r);
+	read_instance(in, &r);
+	emit_exit(in, &r);
 	return 0;
 }
 
@@ -142,8 +139,8 @@ __noinline int instance_end(u32 index)
 	id = in->cgroup_id;
 	if (id && (cg = bpf_map_lookup_elem(&cgroups, &id)))
 		__sync_val_compare_and_swap(&cg->instance, index + 1, 0);
-	read_instance(index, &r);
-	emit_exit(index, &r);
+	read_instance(in, &r);
+	emit_exit(in, &r);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ const volatile bool may_stop = true;   /* processes, until their marks are attac
 const volatile bool skip_check = true; /* see struct cpu_clocks */
 const volatile bool direct_reads = false;
 const volatile unsigned int symbol_generation = 1; /* of this program at symbols */
+const volatile unsigned long mark_identity; /* see stub_mark */
 const volatile unsigned int open_trap; /* of the scheme's traps, the one left open, for the tests
 					  of it; the verifier drops what is switched off */
 
@@ -121,6 +122,11 @@ static __always_inline struct oncpu_control *the_control(void)
 static __always_inline struct oncpu_instance *instance_at(u32 i)
 {
 	return bpf_map_lookup_elem(&instances, &i);
+}
+
+static __always_inline u32 index_of_instance(const struct oncpu_instance *in)
+{
+	return in->uid & ((1u << ONCPU_INSTANCE_BITS) - 1);
 }
 
 static __always_inline struct oncpu_total *total_at(u32 cpu, u32 instance)

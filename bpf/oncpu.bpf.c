@@ -427,8 +427,7 @@ static __always_inline bool kind_is_mark(u32 kind)
 	       kind == ONCPU_EV_END || kind == ONCPU_EV_SUSPEND;
 }
 
-SEC("uprobe")
-int on_mark(struct pt_regs *ctx)
+static __always_inline int mark_step(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct said said = {};
@@ -452,16 +451,23 @@ int on_mark(struct pt_regs *ctx)
 		where_here(t, task);
 	{
 		struct reading r = { .own_cpu = bpf_get_smp_processor_id(),
+				     .task = (u64)task,
 				     .live = live_threads(in) };
-		u32 index = t->instance;
 
-		read_instance(index, &r);
+		read_instance(in, &r);
 		said.id = ctx->si;
 		said.function = ctx->di;
 		said.user_text = true;
-		emit(index, &said, &r);
+		emit(in, &said, &r);
 	}
 	return 0;
+}
+
+/* For the stubs of other agents: see stub_mark. */
+SEC("uprobe")
+int on_mark(struct pt_regs *ctx)
+{
+	return mark_step(ctx);
 }
 
 struct object_of {
@@ -523,7 +529,6 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	struct said said = {};
 	struct oncpu_thread *t;
 	bool tree = false;
-	u32 index;
 
 	if (renamed != task)
 		return 0;
@@ -547,18 +552,18 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	}
 	if (!t || !(in = instance_at(t->instance)))
 		return 0;
-	index = t->instance;
 	if (where_on)
 		where_here(t, task);
 	{
 		struct reading reading = { .own_cpu = bpf_get_smp_processor_id(),
+				     .task = (u64)task,
 					   .live = live_threads(in) };
 
-		read_instance(index, &reading);
+		read_instance(in, &reading);
 		said.id = (u64)hello.id;
 		said.function = (u64)hello.function;
 		said.user_text = true;
-		emit(index, &said, &reading);
+		emit(in, &said, &reading);
 	}
 	ask_for_attach(task, hello.site, in->uid, tree);
 	return 0;
@@ -620,7 +625,8 @@ __noinline int copy_user_text(struct text *to, u64 from)
 }
 
 /* The event of a configured symbol. Apart from the reading, so that their stacks do not add up. */
-static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, struct reading *r)
+static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, struct oncpu_instance *in,
+				  struct reading *r)
 {
 	struct said said = { .kind = cookie & 0xff, .flags = ONCPU_EVF_SYMBOL };
 	struct texts *texts = bpf_task_storage_get(&scratch_texts, bpf_get_current_task_btf(), 0,
@@ -659,7 +665,7 @@ static __noinline int emit_symbol(struct pt_regs *ctx, u64 cookie, u32 index, st
 		if (p)
 			said.function = (u64)p->function;
 	}
-	return emit(index, &said, r);
+	return emit(in, &said, r);
 }
 
 /*
@@ -685,7 +691,7 @@ int on_symbol(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct reading r = { .own_cpu = bpf_get_smp_processor_id() };
+	struct reading r = { .own_cpu = bpf_get_smp_processor_id(), .task = (u64)task };
 	struct oncpu_instance *in;
 	struct oncpu_thread *t;
 
@@ -701,8 +707,8 @@ int on_symbol(struct pt_regs *ctx)
 	if (where_on)
 		where_here(t, task);
 	r.live = live_threads(in);
-	read_instance(t->instance, &r);
-	return emit_symbol(ctx, cookie, t->instance, &r);
+	read_instance(in, &r);
+	return emit_symbol(ctx, cookie, in, &r);
 }
 
 /* ---- boundaries from outside: measure, the slicer, the API ---- */
@@ -745,7 +751,7 @@ static __noinline int call_create(struct oncpu_call *call)
 	call->time_ns = in->born_ns;
 	said.time_ns = in->born_ns;
 	said.function = (u64)in->function;
-	emit(made - 1, &said, &nothing);
+	emit(in, &said, &nothing);
 	return 0;
 }
 
@@ -755,7 +761,7 @@ static __always_inline void call_read(struct oncpu_call *call, struct oncpu_inst
 {
 	r->own_cpu = NO_CPU;
 	r->live = in->threads > 0 ? 2 : 1; /* all of them are elsewhere */
-	read_instance(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), r);
+	read_instance(in, r);
 	call->total_ns = r->total;
 	call->time_ns = bpf_ktime_get_ns();
 }
@@ -781,7 +787,7 @@ static __noinline int emit_call(struct oncpu_call *call, struct oncpu_instance *
 			     .number = number,
 			     .time_ns = call->time_ns };
 
-	return emit(call->uid & ((1u << ONCPU_INSTANCE_BITS) - 1), &said, r);
+	return emit(in, &said, r);
 }
 
 static __noinline int call_boundary(struct oncpu_call *call, struct oncpu_instance *in)
@@ -885,4 +891,17 @@ STUB("tp_btf/local_timer_entry", timer_entry)
 STUB("tp_btf/local_timer_exit", timer_exit)
 STUB("tp_btf/call_function_single_entry", ipi_entry)
 STUB("tp_btf/call_function_single_exit", ipi_exit)
-STUB("uprobe", mark)
+
+/* A mark's likewise. Each agent attaches its own to the objects that it finds, so the one that is
+ * in charge now is asked for by its identity. */
+SEC("uprobe")
+int stub_mark(struct pt_regs *ctx)
+{
+	struct oncpu_control *ctl = the_control();
+
+	if (ctl && READ_ONCE_OF(ctl->mark_identity) == mark_identity)
+		return mark_step(ctx);
+	bpf_tail_call(ctx, &hook_mark, 0);
+	count(COUNT_no_program);
+	return 0;
+}

@@ -88,6 +88,8 @@ static __always_inline u32 switches_of(struct rq *rq)
  */
 static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clocks *c)
 {
+	if (!c->clock)
+		return false;
 	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
 		return false;
 	if (live_steal && steal_from_rq && is_away(rq) != c->away)
@@ -95,6 +97,24 @@ static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clock
 	if (clock_skips(rq) != c->skips)
 		return false;
 	return READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
+}
+
+/* Of the CPU that whoever reads runs on: it is not away. */
+static __always_inline void read_own_clocks(struct rq *rq, struct cpu_clocks *c)
+{
+	c->clock_task = READ_KERNEL(rq, clock_task);
+	if (live_steal && steal_from_rq && bpf_core_field_exists(rq->prev_steal_time_rq))
+		read_steal(rq, c);
+	c->clock = READ_KERNEL(rq, clock);
+}
+
+/* The same as clocks_settled, there; false, too, if what runs is no longer charged. */
+static __always_inline bool own_clocks_settled(struct rq *rq, const struct cpu_clocks *c)
+{
+	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
+		return false;
+	return c->clock && !clock_skips(rq) && READ_KERNEL(rq, clock_task) == c->clock_task &&
+	       READ_KERNEL(rq, clock) == c->clock;
 }
 
 #endif

@@ -28,14 +28,11 @@ static __always_inline void charge_at_switch(struct oncpu_thread *t, struct oncp
 	t->involuntary = involuntary;
 }
 
-/* ktime less the CPU's task clock, as far as it is known; samples it on the way. */
-static __always_inline s64 slot_offset(bool direct, struct oncpu_slot *slot, struct rq *rq)
+/* ktime less the CPU's clock, sampled now and then. */
+static __always_inline void sample_clock(bool direct, struct oncpu_slot *slot, struct rq *rq)
 {
-	u64 clock = READ_KERNEL_BY(direct, rq, clock);
-
 	if (slot_clock_wanted(slot))
-		slot_clock_sample(slot, bpf_ktime_get_ns(), clock);
-	return slot_clock_offset(slot) + (s64)(clock - READ_KERNEL_BY(direct, rq, clock_task));
+		slot_clock_sample(slot, bpf_ktime_get_ns(), READ_KERNEL_BY(direct, rq, clock));
 }
 
 static __always_inline void picture_of(struct oncpu_slot_copy *copy, struct task_struct *next,
@@ -51,7 +48,7 @@ static __always_inline void picture_of(struct oncpu_slot_copy *copy, struct task
 }
 
 /* The picture of who comes, before it is published. */
-static __always_inline void paint(struct oncpu_slot *slot, s64 offset, struct task_struct *next,
+static __always_inline void paint(struct oncpu_slot *slot, struct task_struct *next,
 				  struct oncpu_thread *n, u32 index, u32 cpu, u64 booked)
 {
 	struct oncpu_slot_copy *copy = slot_next_picture(slot);
@@ -65,7 +62,6 @@ static __always_inline void paint(struct oncpu_slot *slot, s64 offset, struct ta
 			instance_mark(n->instance, cpu);
 		}
 		picture_of(copy, next, n, index, total);
-		copy->offset_ns = offset;
 		copy->stolen_ns = booked;
 	}
 	slot->instance = copy->instance;
@@ -123,14 +119,15 @@ static __always_inline bool switch_step(bool preempt, struct task_struct *prev,
 		where_switch(p, n, prev, preempt, prev_state);
 	if (p && (total = total_at(cpu, p->instance))) {
 		charge_at_switch(p, total, prev);
-		steal_at_switch(slot_picture(slot), cpu, p->instance, (u64)prev, booked);
+		steal_at_switch(slot_picture(slot), total, p->instance, (u64)prev, booked);
 		if (prev_state & TASK_DEAD) {
 			ended = p->instance + 1;
 			thread_forget(p, prev);
 			count(COUNT_threads_closed);
 		}
 	}
-	paint(slot, slot_offset(direct, slot, rq), next, n, is, cpu, booked);
+	sample_clock(direct, slot, rq);
+	paint(slot, next, n, is, cpu, booked);
 	slot_publish(slot);
 	slot->switches = switches_by(direct, rq);
 	if (ended)

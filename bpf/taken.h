@@ -15,28 +15,7 @@
 
 const volatile bool irq_on = false;
 
-MAP(taken, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_taken, 1, BPF_F_MMAPABLE); /* cpu × instance */
 MAP(irqs, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_irq, 1, BPF_F_MMAPABLE);    /* a CPU each */
-
-static __always_inline struct oncpu_taken *taken_at(u32 cpu, u32 instance)
-{
-	u32 i = cpu * max_instances + instance;
-
-	return bpf_map_lookup_elem(&taken, &i);
-}
-
-/* A slot of the instance table begins a new life. */
-static __always_inline void taken_born(u32 instance)
-{
-	for (u32 c = 0; c < ONCPU_MAX_CPUS; c++) {
-		struct oncpu_taken *t;
-
-		if (c >= cpus)
-			break;
-		if ((t = taken_at(c, instance)))
-			t->irq_ns = t->steal_ns = 0;
-	}
-}
 
 /* ---- the hypervisor ---- */
 
@@ -49,15 +28,13 @@ static __always_inline u64 booked_steal(bool direct, struct rq *rq)
 }
 
 /* At a switch away from a thread of ours: what was stolen since it came. */
-static __always_inline void steal_at_switch(const struct oncpu_slot_copy *came, u32 cpu,
-					    u32 instance, u64 prev, u64 booked)
+static __always_inline void steal_at_switch(const struct oncpu_slot_copy *came,
+					    struct oncpu_total *total, u32 instance, u64 prev,
+					    u64 booked)
 {
-	struct oncpu_taken *t;
-
 	if (came->stolen_ns >= booked || came->task != prev || came->instance != instance + 1)
 		return;
-	if ((t = taken_at(cpu, instance)))
-		t->steal_ns += booked - came->stolen_ns;
+	total->steal_ns += booked - came->stolen_ns;
 }
 
 /* ---- interrupts ---- */
@@ -94,13 +71,13 @@ static __always_inline void irq_leave(void)
 {
 	struct oncpu_irq *irq = irq_here();
 	struct oncpu_thread *t;
-	struct oncpu_taken *of;
+	struct oncpu_total *of;
 	s64 ns;
 
 	if (!irq || !irq->depth || --irq->depth)
 		return; /* attached in the middle of one */
 	t = thread_of(bpf_get_current_task_btf());
-	if (!t || !(of = taken_at(bpf_get_smp_processor_id(), t->instance)))
+	if (!t || !(of = total_at(bpf_get_smp_processor_id(), t->instance)))
 		return;
 	ns = bpf_ktime_get_ns() - irq->entered_ns - (stolen_here() - irq->stolen_ns);
 	if (ns > 0)

@@ -18,7 +18,7 @@
 #include "core/correlate_internal.h"
 
 #define BLOB_MAGIC 0x7570636fu
-#define BLOB_VERSION 7u
+#define BLOB_VERSION 8u
 
 struct blob_head {
 	uint32_t magic, version, machine_bytes, held;

@@ -15,6 +15,10 @@ __attribute__((format(printf, 2, 3))) int kern_fail(int error, const char *forma
 /* True if the glob (bpf/accounting.h) takes the path. */
 int kern_glob(const char *pattern, const char *path);
 
+/* What an event in the ring says, whole: false if it is of no length that our programs make. The
+ * data's own claims are not checked. */
+bool kern_event_unpack(const void *data, uint32_t length, struct oncpu_event *ret_event);
+
 struct kern_btf_facts {
 	long steal_from_rq; /* bytes from a CPU's struct rq to its kvm_steal_time; 0 = not known */
 	long per_cpu_from_rq; /* likewise to its offset of per-CPU memory */

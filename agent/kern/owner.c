@@ -248,7 +248,6 @@ static void set_sizes(struct oncpu_bpf *skel, const struct sizes *s)
 	bpf_map__set_max_entries(skel->maps.instances, s->instances);
 	bpf_map__set_max_entries(skel->maps.wheres, s->instances);
 	bpf_map__set_max_entries(skel->maps.totals, s->instances * s->cpus);
-	bpf_map__set_max_entries(skel->maps.taken, s->instances * s->cpus);
 	bpf_map__set_max_entries(skel->maps.irqs, s->cpus);
 	bpf_map__set_max_entries(skel->maps.threads, s->threads);
 	bpf_map__set_max_entries(skel->maps.tids, s->pids + 1);

@@ -48,24 +48,50 @@ uint64_t ring_produced(const struct ring *ring)
 	return __atomic_load_n((const uint64_t *)ring->producer_pages, __ATOMIC_ACQUIRE);
 }
 
+static const char *record_at(const struct ring *ring, uint64_t position, uint32_t *ret_header)
+{
+	const char *at = (const char *)ring->producer_pages + sysconf(_SC_PAGESIZE) +
+			 (position & (ring->size - 1));
+
+	*ret_header = __atomic_load_n((const uint32_t *)at, __ATOMIC_ACQUIRE);
+	return at + BPF_RINGBUF_HDR_SZ;
+}
+
+static uint32_t record_length(uint32_t header)
+{
+	return header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+}
+
+static uint64_t record_end(uint64_t position, uint32_t header)
+{
+	return position + ((record_length(header) + BPF_RINGBUF_HDR_SZ + 7) & ~7ull);
+}
+
 uint32_t ring_next(struct ring *ring, const void **ret_data)
 {
-	const char *data = (const char *)ring->producer_pages + sysconf(_SC_PAGESIZE);
+	uint32_t header;
 
 	while (ring->position < ring_produced(ring)) {
-		const char *at = data + (ring->position & (ring->size - 1));
-		uint32_t header = __atomic_load_n((const uint32_t *)at, __ATOMIC_ACQUIRE);
-		uint32_t length = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
-
+		*ret_data = record_at(ring, ring->position, &header);
 		if (header & BPF_RINGBUF_BUSY_BIT)
 			return 0;
-		ring->position += (length + BPF_RINGBUF_HDR_SZ + 7) & ~7ull;
-		if (header & BPF_RINGBUF_DISCARD_BIT)
-			continue;
-		*ret_data = at + BPF_RINGBUF_HDR_SZ;
-		return length;
+		ring->position = record_end(ring->position, header);
+		if (!(header & BPF_RINGBUF_DISCARD_BIT))
+			return record_length(header);
 	}
 	return 0;
+}
+
+uint64_t ring_count(const struct ring *ring, uint64_t from, uint64_t to)
+{
+	uint64_t count = 0;
+	uint32_t header;
+
+	for (; from < to; count++) {
+		record_at(ring, from, &header); /* its length is there before the position moves */
+		from = record_end(from, header);
+	}
+	return count;
 }
 
 void ring_free_to(struct ring *ring, uint64_t position)

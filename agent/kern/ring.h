@@ -20,6 +20,8 @@ int ring_open(int fd, uint32_t size, struct ring *ret_ring);
 void ring_close(struct ring *ring);
 /* Next record: its length with *ret_data set (valid until freed), or 0 = none yet. */
 uint32_t ring_next(struct ring *ring, const void **ret_data);
+/* Records between two positions. */
+uint64_t ring_count(const struct ring *ring, uint64_t from, uint64_t to);
 void ring_free_to(struct ring *ring, uint64_t position);
 uint64_t ring_freed(const struct ring *ring);
 uint64_t ring_produced(const struct ring *ring);

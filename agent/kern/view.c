@@ -17,6 +17,12 @@
 #include "kern/kern_internal.h"
 #include "kern/ring.h"
 
+#define ONCPU_COUNTER(name, help) COUNTER_##name,
+enum {
+#include "../bpf/counters.def"
+};
+#undef ONCPU_COUNTER
+
 struct gone {
 	uint64_t position, uid;
 	uint32_t instance;
@@ -182,9 +188,8 @@ int kern_view_read(struct kern_view *v, struct oncpu_event *events, size_t max)
 
 		if (!length)
 			break;
-		if (length != sizeof(*events))
+		if (!kern_event_unpack(data, length, &events[count]))
 			continue; /* never made by our programs: skip rather than misread */
-		events[count] = *(const struct oncpu_event *)data;
 		if (events[count].kind == ONCPU_EV_EXIT && remember_exit(v, &events[count])) {
 			v->events.position = before;
 			break;
@@ -228,6 +233,8 @@ int kern_view_commit(struct kern_view *v, uint64_t position)
 			v->gone[kept++] = v->gone[i];
 	}
 	v->gone_count = kept;
+	__atomic_fetch_add(&v->counters[COUNTER_events],
+			   ring_count(&v->events, ring_freed(&v->events), position), __ATOMIC_RELAXED);
 	ring_free_to(&v->events, position);
 	return 0;
 }
@@ -268,18 +275,14 @@ int kern_view_next_request(struct kern_view *v, struct kern_request *ret_request
 	return 0;
 }
 
-#define ONCPU_COUNTER(name, help) COUNTER_##name,
-enum {
-#include "../bpf/counters.def"
-};
-#undef ONCPU_COUNTER
-#define RECORD_BYTES ((sizeof(struct oncpu_event) + 8 + 7) & ~7ul) /* its header, and up to 8 */
-
 uint64_t kern_view_counter(const struct kern_view *v, unsigned i)
 {
-	if (i == COUNTER_events) /* the ring holds nothing else, and its position only grows */
-		return ring_produced(&v->events) / RECORD_BYTES;
-	return i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
+	uint64_t value =
+		i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
+
+	if (i == COUNTER_events) /* counted here, when they are freed: in the kernel it costs 8 ns */
+		value += ring_count(&v->events, ring_freed(&v->events), ring_produced(&v->events));
+	return value;
 }
 
 uint64_t kern_view_pins(const struct kern_view *v)

@@ -22,7 +22,7 @@ typedef uint32_t oncpu_u32;
 typedef int32_t oncpu_s32;
 #endif
 
-#define ONCPU_ABI_VERSION 4u
+#define ONCPU_ABI_VERSION 5u
 
 #define ONCPU_MAX_CPUS 512u /* CPUs an instance may run on; a host with more is refused */
 #define ONCPU_CPU_WORDS (ONCPU_MAX_CPUS / 64u)
@@ -126,12 +126,22 @@ struct oncpu_event {
 	oncpu_u32 tid;
 	oncpu_u32 threads;	       /* live threads of the instance */
 	oncpu_s32 status;	       /* enum oncpu_status, or what the mark passed */
-	oncpu_u32 id_len;	       /* bytes of id in use, 0 = no id */
+	oncpu_u32 id_len;	       /* bytes of id in use, 0 = no id; ONCPU_ID_UNCUT in the ring */
 	char function[ONCPU_NAME_LEN]; /* NUL-terminated, "" = not said */
 	char id[ONCPU_ID_LEN];
+	char id_end[8]; /* the first is what follows the id */
 	oncpu_u64 where_ns[ONCPU_WHERE_COUNT]; /* time in each state since birth, up to time_ns */
 	oncpu_u64 irq_ns; /* taken by interrupts out of the instance's slices; in K */
 };
+
+/*
+ * In the ring an event that says no more ends before `function`, two cache lines with the ring's
+ * own header; and what the kernel side need not do is left to the reader: kern_event_unpack.
+ * where_ns and irq_ns are written only with ONCPU_EVF_WHERE and _IRQ, text not beyond its end, and
+ * of an id in a function's memory all 64 bytes and the next, whatever stands in them.
+ */
+#define ONCPU_EVENT_BRIEF 120u
+#define ONCPU_ID_UNCUT (ONCPU_ID_LEN + 1u)
 
 /* ---- pinned maps: what the kernel side keeps, and the agent may read or adopt ---- */
 
@@ -151,18 +161,15 @@ struct oncpu_thread {
 		symbol_left; /* generation that left a symbol's hit to the one that is in charge */
 };
 
-/* What one CPU has charged to one instance slot; only that CPU writes it; only grows. */
+/* What one CPU has charged to one instance slot; only that CPU writes it; only grows. One cache line. */
 struct oncpu_total {
 	oncpu_u64 charged_ns;
 	oncpu_u64 run_delay;
 	oncpu_u64 voluntary;
 	oncpu_u64 involuntary;
-};
-
-/* What was taken out of an instance's slices on one CPU; only that CPU writes it; only grows. */
-struct oncpu_taken {
-	oncpu_u64 irq_ns;
-	oncpu_u64 steal_ns;
+	oncpu_u64 irq_ns;   /* taken out of its slices by interrupts */
+	oncpu_u64 steal_ns; /* and by the hypervisor, which the kernel has not charged */
+	oncpu_u64 padding[2];
 };
 
 /* The interrupt that a CPU is in. One cache line. */
@@ -245,11 +252,11 @@ struct oncpu_slot_copy {
 	oncpu_u64 start_ns;   /* its exec_start, on the scheduler's task clock */
 	oncpu_u64 base_ns;    /* total of its instance on this CPU when the slice began */
 	oncpu_u64 delay_base; /* likewise for run_delay, less the thread's own */
-	oncpu_s64 offset_ns;  /* ktime less task clock */
 	oncpu_u64 sum_ns;     /* its sum_exec_runtime when the slice began */
 	oncpu_u32 thread;     /* index in the thread table; 0 = not tracked */
 	oncpu_u32 instance;   /* slot index + 1; 0 = not tracked, and the rest says nothing */
 	oncpu_u64 stolen_ns;  /* booked as stolen on the CPU when the slice began */
+	oncpu_u64 padding;
 };
 
 /*
@@ -300,7 +307,8 @@ struct oncpu_control {
 	oncpu_u32 symbol_generation; /* of the programs at symbols, the one in charge */
 	oncpu_u32 reserved;
 	oncpu_u64 switch_identity; /* of the pinned stub's program: agent/kern/handover.c */
-	oncpu_u64 padding[5];
+	oncpu_u64 mark_identity;   /* of the program in charge of marks */
+	oncpu_u64 padding[4];
 };
 
 enum oncpu_where_watch {
@@ -379,15 +387,12 @@ struct oncpu_call {
 #else
 #define ONCPU_ASSERT(c, m) _Static_assert(c, m)
 #endif
-ONCPU_ASSERT(sizeof(struct oncpu_event) == 304, "oncpu_event is pinned ABI");
-ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == 120, "oncpu_event is pinned ABI");
-
-ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, id) % 8 == 0, "read in words");
-
+ONCPU_ASSERT(sizeof(struct oncpu_event) == 312, "five cache lines with the ring's header");
+ONCPU_ASSERT(__builtin_offsetof(struct oncpu_event, function) == ONCPU_EVENT_BRIEF,
+	     "two cache lines with the ring's header");
 ONCPU_ASSERT(sizeof(struct oncpu_thread) == 64, "one cache line");
-ONCPU_ASSERT(sizeof(struct oncpu_total) == 32, "pinned ABI");
+ONCPU_ASSERT(sizeof(struct oncpu_total) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_where) == 64, "one cache line");
-ONCPU_ASSERT(sizeof(struct oncpu_taken) == 16, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_irq) == 64, "one cache line");
 ONCPU_ASSERT(sizeof(struct oncpu_instance) == 216, "pinned ABI");
 ONCPU_ASSERT(sizeof(struct oncpu_slot_copy) == 64, "one cache line");

@@ -12,8 +12,8 @@ $(B)/unit/test_pipeline: tests/unit/test_pipeline.c tests/unit/fake_kern.c tests
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) -Wl,--wrap=ledger_commit \
 		tests/unit/test_pipeline.c tests/unit/fake_kern.c $(DAEMONLIBS) -lcmocka $(LDLIBS) -o $@
 
-# hostile ELF files, against libelf; numbers and tables for people
-$(B)/unit/test_elf: tests/unit/test_elf.c tests/unit/rules.mk $(KERNLIBS)
+# hostile ELF files, against libelf; what the kernel side leaves in the ring; numbers and tables for people
+$(B)/unit/test_elf $(B)/unit/test_event: $(B)/unit/%: tests/unit/%.c tests/unit/rules.mk $(KERNLIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(KERNLIBS) -lcmocka $(LDLIBS) -o $@
 $(B)/unit/test_format: tests/unit/test_format.c tests/unit/rules.mk $(B)/libcli.a $(B)/libbase.a
