@@ -153,8 +153,9 @@ STEP oncpu_u64 slice_ns(oncpu_u64 now_ns, oncpu_s64 offset_ns, oncpu_u64 start_n
 	return d > 0 ? (oncpu_u64)d : 0;
 }
 
-/* ktime less a CPU's task clock, at an instant for which an update would book so much steal. It grows
- * with every nanosecond stolen, so it is of this instant, never of the one that a slice began at. */
+/* ktime less a CPU's task clock, at an instant for which an update would book so much steal. It
+ * grows with every nanosecond stolen, so it is of this instant, never of the one that a slice began
+ * at. */
 STEP oncpu_s64 task_clock_offset(oncpu_s64 d, oncpu_u64 clock, oncpu_u64 clock_task,
 				 oncpu_u64 unbooked)
 {

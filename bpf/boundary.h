@@ -94,7 +94,8 @@ static __always_inline bool share_stale(struct share *h, const struct oncpu_slot
 		h->time_ns = bpf_ktime_get_ns();
 		unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
 		h->total +=
-			charged_ns(h->time_ns, c, task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
+			charged_ns(h->time_ns, c,
+				   task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
 		COMPILER_BARRIER();
 		if (READ_KERNEL(running, se.exec_start) != start ||
 		    READ_KERNEL(running, se.sum_exec_runtime) != sum)
@@ -115,7 +116,9 @@ static __always_inline void share_running(struct share *h, const struct oncpu_sl
 	unbooked = steal_to_book(c->unbooked, h->time_ns, d, c->clock);
 	if (live_steal && c->booked + unbooked > READ_COPY(s, stolen_ns))
 		h->steal = c->booked + unbooked - READ_COPY(s, stolen_ns);
-	h->total = base + charged_ns(h->time_ns, c, task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
+	h->total =
+		base + charged_ns(h->time_ns, c,
+				  task_clock_offset(d, c->clock, c->clock_task, unbooked), start);
 	h->running = 1;
 }
 
@@ -256,11 +259,11 @@ static __always_inline void running_at(struct reading *r, u64 time_ns)
 }
 
 /*
- * The share of the CPU that the boundary is made on, where its slot shows who makes it, as it nearly
- * always does: he runs, so the CPU is not away, and a switch in progress would not be his. What may
- * come in between is an interrupt, the hypervisor, or a switch away and back, and each of them moves
- * something that is looked at again afterwards. 0: nothing is added, share_of_cpu is to do it.
- * Global: its stack is not read_instance's.
+ * The share of the CPU that the boundary is made on, where its slot shows who makes it, as it
+ * nearly always does: he runs, so the CPU is not away, and a switch in progress would not be his.
+ * What may come in between is an interrupt, the hypervisor, or a switch away and back, and each of
+ * them moves something that is looked at again afterwards. 0: nothing is added, share_of_cpu is to
+ * do it. Global: its stack is not read_instance's.
  */
 __noinline int read_own(u32 cpu, struct reading *r)
 {
@@ -287,12 +290,12 @@ __noinline int read_own(u32 cpu, struct reading *r)
 	now = bpf_ktime_get_ns();
 	unbooked = steal_to_book(c.unbooked, now, d, c.clock);
 	stolen = c.booked + unbooked;
-	stolen = live_steal && stolen > READ_COPY(s, stolen_ns) ? stolen - READ_COPY(s, stolen_ns) : 0;
+	stolen = live_steal && stolen > READ_COPY(s, stolen_ns) ? stolen - READ_COPY(s, stolen_ns)
+								: 0;
 	charged = READ_COPY(s, base_ns) +
 		  slice_ns(now, task_clock_offset(d, c.clock, c.clock_task, unbooked),
 			   READ_COPY(s, start_ns));
-	delay = READ_COPY(s, delay_base) +
-		READ_KERNEL(task, sched_info.run_delay);
+	delay = READ_COPY(s, delay_base) + READ_KERNEL(task, sched_info.run_delay);
 	COMPILER_BARRIER();
 	if (!own_clocks_settled(rq, &c) ||
 	    (hidden_check && switches_of(rq) != READ_ONCE_OF(slot->switches)) ||
@@ -443,8 +446,8 @@ static __always_inline bool takes_too_much(struct oncpu_instance *in, struct onc
 
 /* The part that every event has. */
 static __always_inline void say_counters(struct oncpu_event *e, const struct said *said,
-					 const struct reading *r, struct oncpu_instance *in,
-					 u64 n, u64 now)
+					 const struct reading *r, struct oncpu_instance *in, u64 n,
+					 u64 now)
 {
 	u64 id = said->maker ? said->maker : bpf_get_current_pid_tgid();
 

@@ -22,7 +22,7 @@ const volatile bool may_stop = true;   /* processes, until their marks are attac
 const volatile bool skip_check = true; /* see struct cpu_clocks */
 const volatile bool direct_reads = false;
 const volatile unsigned int symbol_generation = 1; /* of this program at symbols */
-const volatile unsigned long mark_identity; /* see stub_mark */
+const volatile unsigned long mark_identity;	   /* see stub_mark */
 const volatile unsigned int open_trap; /* of the scheme's traps, the one left open, for the tests
 					  of it; the verifier drops what is switched off */
 

@@ -556,7 +556,7 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 		where_here(t, task);
 	{
 		struct reading reading = { .own_cpu = bpf_get_smp_processor_id(),
-				     .task = (u64)task,
+					   .task = (u64)task,
 					   .live = live_threads(in) };
 
 		read_instance(in, &reading);

@@ -15,7 +15,7 @@
 
 const volatile bool irq_on = false;
 
-MAP(irqs, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_irq, 1, BPF_F_MMAPABLE);    /* a CPU each */
+MAP(irqs, BPF_MAP_TYPE_ARRAY, u32, struct oncpu_irq, 1, BPF_F_MMAPABLE); /* a CPU each */
 
 /* ---- the hypervisor ---- */
 

@@ -234,7 +234,8 @@ int kern_view_commit(struct kern_view *v, uint64_t position)
 	}
 	v->gone_count = kept;
 	__atomic_fetch_add(&v->counters[COUNTER_events],
-			   ring_count(&v->events, ring_freed(&v->events), position), __ATOMIC_RELAXED);
+			   ring_count(&v->events, ring_freed(&v->events), position),
+			   __ATOMIC_RELAXED);
 	ring_free_to(&v->events, position);
 	return 0;
 }
@@ -280,7 +281,8 @@ uint64_t kern_view_counter(const struct kern_view *v, unsigned i)
 	uint64_t value =
 		i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
 
-	if (i == COUNTER_events) /* counted here, when they are freed: in the kernel it costs 8 ns */
+	/* counted by who frees them: for the kernel side it would be 8 ns a boundary */
+	if (i == COUNTER_events)
 		value += ring_count(&v->events, ring_freed(&v->events), ring_produced(&v->events));
 	return value;
 }

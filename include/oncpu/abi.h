@@ -124,12 +124,12 @@ struct oncpu_event {
 	oncpu_u32 instance;  /* slot index, reused by later instances */
 	oncpu_u32 tgid;	     /* process that made the boundary (agent's pid namespace) */
 	oncpu_u32 tid;
-	oncpu_u32 threads;	       /* live threads of the instance */
-	oncpu_s32 status;	       /* enum oncpu_status, or what the mark passed */
-	oncpu_u32 id_len;	       /* bytes of id in use, 0 = no id; ONCPU_ID_UNCUT in the ring */
+	oncpu_u32 threads; /* live threads of the instance */
+	oncpu_s32 status;  /* enum oncpu_status, or what the mark passed */
+	oncpu_u32 id_len;  /* bytes of id in use, 0 = no id; ONCPU_ID_UNCUT in the ring */
 	char function[ONCPU_NAME_LEN]; /* NUL-terminated, "" = not said */
 	char id[ONCPU_ID_LEN];
-	char id_end[8]; /* the first is what follows the id */
+	char id_end[8];			       /* the first is what follows the id */
 	oncpu_u64 where_ns[ONCPU_WHERE_COUNT]; /* time in each state since birth, up to time_ns */
 	oncpu_u64 irq_ns; /* taken by interrupts out of the instance's slices; in K */
 };
@@ -161,7 +161,8 @@ struct oncpu_thread {
 		symbol_left; /* generation that left a symbol's hit to the one that is in charge */
 };
 
-/* What one CPU has charged to one instance slot; only that CPU writes it; only grows. One cache line. */
+/* What one CPU has charged to one instance slot; only that CPU writes it; only grows. One cache
+ * line. */
 struct oncpu_total {
 	oncpu_u64 charged_ns;
 	oncpu_u64 run_delay;

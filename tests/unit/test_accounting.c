@@ -198,10 +198,12 @@ static void test_clock_offset_is_the_least_of_two_windows(void **state)
 	assert_int_equal(slot_clock_offset(&slot), 700); /* and then no longer: drift is followed */
 }
 
-/* Trap 2: a slice of 30 ms, of which the hypervisor took 18.7: all booked, none of it yet, or a part. */
+/* Trap 2: a slice of 30 ms, of which the hypervisor took 18.7: all booked, none of it yet, or a
+ * part. */
 static void test_trap_2_stolen_time_is_no_running_time(void **state)
 {
-	const oncpu_u64 begun = 5000000, now = begun + 30000000, stolen = 18700000, clock = now - 1000;
+	const oncpu_u64 begun = 5000000, now = begun + 30000000, stolen = 18700000,
+			clock = now - 1000;
 	const oncpu_s64 d = 1000, at_switch = d; /* nothing was stolen before */
 
 	(void)state;
