@@ -518,6 +518,21 @@ static __always_inline void ask_for_attach(struct task_struct *task, u64 site, u
 	bpf_ringbuf_submit(req, BPF_RB_FORCE_WAKEUP);
 }
 
+/* Apart from the reading, so that their stacks do not add up. */
+static __noinline int emit_hello(struct oncpu_hello *hello, u64 number, struct oncpu_instance *in,
+				 struct reading *r)
+{
+	struct said said = { .kind = hello->kind,
+			     .flags = ONCPU_EVF_HELLO,
+			     .status = hello->status,
+			     .number = number,
+			     .id = (u64)hello->id,
+			     .function = (u64)hello->function,
+			     .user_text = true };
+
+	return emit(in, &said, r);
+}
+
 /* The hello: a prctl that renames a thread to its own name, with our magic. It is a mark. */
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *renamed)
@@ -526,7 +541,6 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct oncpu_instance *in;
 	struct oncpu_hello hello;
-	struct said said = {};
 	struct oncpu_thread *t;
 	bool tree = false;
 
@@ -541,10 +555,6 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 		return 0;
 	}
 	count(COUNT_hellos);
-	said.kind = hello.kind;
-	said.status = hello.status;
-	said.number = regs->r10;
-	said.flags = ONCPU_EVF_HELLO;
 	t = thread_of(task);
 	if (!t) {
 		t = join_as_tree(task);
@@ -560,10 +570,7 @@ int BPF_PROG(on_rename, struct task_struct *renamed)
 					   .live = live_threads(in) };
 
 		read_instance(in, &reading);
-		said.id = (u64)hello.id;
-		said.function = (u64)hello.function;
-		said.user_text = true;
-		emit(in, &said, &reading);
+		emit_hello(&hello, regs->r10, in, &reading);
 	}
 	ask_for_attach(task, hello.site, in->uid, tree);
 	return 0;

@@ -24,6 +24,8 @@ for test in 7_what_ran_before_is_not_charged 8_an_instance_is_its_whole_subtree 
 	11_strings_not_in_memory_are_read 12_no_kernel_symbol_is_needed; do
 	TEST_FILTER=test_trap_$test run build/bpf/test_traps
 done
+# its timer comes upon whoever runs, and on a real-time kernel in a thread of its own
+[ ! -e /sys/kernel/debug/sched/preempt ] || run build/bpf/test_move
 run tests/e2e/test_exactness.sh
 run tests/e2e/test_kill.sh
 run tests/e2e/test_measure.sh
