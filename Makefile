@@ -124,14 +124,16 @@ $(B)/bpf/%: tests/bpf/%.c $(KERNLIBS)
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CFLAGS) -Itests -I. $(LDFLAGS) $< $(KERNLIBS) -lcmocka $(LDLIBS) -o $@
 
-# a program that holds a thread in the middle of a move
-$(B)/slow_move.bpf.o: tests/bpf/programs/slow_move.bpf.c bpf/kernel.h
+# programs that hold a thread in the middle of what it does
+$(B)/slow_%.bpf.o: tests/bpf/programs/slow_%.bpf.c bpf/kernel.h
 	$(Q)mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$(ARCH) \
 		-idirafter /usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
-$(B)/slow_move.skel.h: $(B)/slow_move.bpf.o
-	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name slow_move_bpf > $@
+$(B)/slow_%.skel.h: $(B)/slow_%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name slow_$*_bpf > $@
+.PRECIOUS: $(B)/slow_%.bpf.o $(B)/slow_%.skel.h
 $(B)/bpf/test_move: $(B)/slow_move.skel.h
+$(B)/bpf/test_join: $(B)/slow_fork.skel.h
 
 CHECKS = $(UNITS) $(filter $(B)/bpf/test_%,$(BPFTESTS))
 E2E    = $(sort $(wildcard tests/e2e/test_*.sh tests/e2e/test_*.py))
