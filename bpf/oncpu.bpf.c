@@ -3,7 +3,8 @@
  * The kernel side of oncpu: thin handlers over accounting.h, boundary.h and life.h.
  *
  * Attached and pinned are the stubs at the end; each tail-calls what its program array holds, so an
- * upgrade replaces the program and never the attachment. The kernel knows nothing of invocations:
+ * upgrade replaces the program and never the attachment. (Those of the switch and of marks jump
+ * there only if another agent is in charge than theirs.) The kernel knows nothing of invocations:
  * it keeps one growing total per instance, and at each boundary says how much that is.
  */
 #include "kernel.h"
