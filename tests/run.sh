@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs tests and counts what they say in TAP. run.sh NAME... where NAME is a program or script.
 #
-# A test prints `ok N - what`, `not ok N - what` or `ok N - what # SKIP why`. A test that ends with a
+# A test prints `ok N - what`, `not ok N - what` or `ok N - what # SKIP why` (cmocka: `not ok N # SKIP what`, after a line
+# `skipped: why`). A test that ends with a
 # status other than 0, or without having said anything, has failed. A script may ask for more time than
 # others with a line `# run.sh: timeout SECONDS`. The last line is
 # `N passed, N failed, N skipped`.
@@ -42,14 +43,14 @@ for at in "${!tests[@]}"; do
 	done
 	read -r status seconds <"$log.end"
 	p=$(grep -E '^ok ' "$log" | grep -vc '# [Ss][Kk][Ii][Pp]')
-	s=$(grep -E '^ok ' "$log" | grep -c '# [Ss][Kk][Ii][Pp]')
-	f=$(grep -cE '^not ok ' "$log")
+	s=$(grep -cE '^(not )?ok .*# [Ss][Kk][Ii][Pp]' "$log")
+	f=$(grep -E '^not ok ' "$log" | grep -vc '# [Ss][Kk][Ii][Pp]')
 	if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ $((p + s + f)) -eq 0 ]; then f=$((f + 1)); fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	printf '%-44s %4d passed %3d failed %3d skipped %5ds\n' "${test#build/}" "$p" "$f" "$s" "$seconds"
-	grep -E '^ok .*# [Ss][Kk][Ii][Pp]' "$log" | sed 's/^/    /'
+	grep -E '^(not )?ok .*# [Ss][Kk][Ii][Pp]|^skipped: ' "$log" | sed 's/^\(not \)\?ok/    ok/; s/^skipped/    skipped/'
 	if [ "$f" -gt 0 ]; then
-		why=$(grep -E '^not ok ' "$log" | head -n 10)
+		why=$(grep -E '^not ok ' "$log" | grep -v '# [Ss][Kk][Ii][Pp]' | head -n 10)
 		failures+=("failed: $test (exit $status)"$'\n'"$(sed 's/^/    /' <<<"${why:-$(tail -n 3 "$log")}")")
 		tail -n 60 "$log" | sed 's/^/    | /'
 	elif [ -n "${V:-}" ]; then

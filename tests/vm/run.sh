@@ -51,8 +51,9 @@ boot() { # NAME DIRECTORY PARAMETER...
 }
 
 began() { grep -q '^== kernel' "$build/$1.tap"; } # NAME
+wrong() { grep -E '^not ok|^== status [1-9]' "$build/$1.tap" | grep -v '# SKIP'; } # NAME
 healthy() { # NAME
-	grep -q '^== end' "$build/$1.tap" && ! grep -qE '^not ok|^== status [1-9]' "$build/$1.tap"
+	grep -q '^== end' "$build/$1.tap" && ! wrong "$1" | grep -q .
 }
 
 # TAP of one machine: renumbered, its programs named; a program that failed without saying so has failed
@@ -77,7 +78,10 @@ relay() { # NAME
 			program=${program#build/}
 			program=${program#tests/}
 			;;
-		"ok "*"# SKIP"*) skip "$name: $program: ${line#*- }" "as it says" ; said=$((said + 1)) ;;
+		"ok "*"# SKIP"* | "not ok "*"# SKIP"*)
+			skip "$name: $program: ${line#*[-#] }" "as it says"
+			said=$((said + 1))
+			;;
 		"ok "*) say ok "$name: $program: ${line#*- }" ; said=$((said + 1)) ;;
 		"not ok "*) say "not ok" "$name: $program: ${line#*- }" ; said=$((said + 1)) failed=1 ;;
 		*)
@@ -139,7 +143,7 @@ while read -r name package parameters; do
 		[ $try = 1 ] || break
 		began "$name" && [[ $name != *-rt ]] && break
 		echo "# $name: once more:"
-		grep -E '^not ok|^== status [1-9]' "$build/$name.tap" | sed 's/^/# /'
+		wrong "$name" | sed 's/^/# /'
 	done
 	if [[ $name = *-rt ]] && ! began "$name"; then
 		skip "$name" "it does not boot here: $(tail -n 1 "$build/$name.console" | tr -d '\r')"
