@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A fork and the iterator come upon the same child: it is taken in once. A child that was taken in twice would be two
- * threads of its instance, of which one never ends.
+ * A fork and the iterator come upon the same child: it is taken in once. A child that was taken in
+ * twice would be two threads of its instance, of which one never ends.
  */
 #include "kernel_fixture.h"
 #include "slow_fork.skel.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Holds one thread in the middle of a fork: its child is in the kernel's list of tasks, and nobody that is attached
- * after this program has been told. Until it is let go, or a second is over. */
+/* Holds one thread in the middle of a fork: its child is in the kernel's list of tasks, and nobody
+ * that is attached after this program has been told. Until it is let go, or a second is over. */
 #include "../../../bpf/kernel.h"
 #include <bpf/bpf_tracing.h>
 
