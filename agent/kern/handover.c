@@ -42,6 +42,8 @@ void kern_handover_choose(struct kern_owner *o, bool pinned)
 	o->hands_over = pinned && o->control->switch_identity != o->switch_identity;
 	bpf_program__set_autoload(o->skel->progs.on_switch, o->hands_over);
 	bpf_program__set_autoload(o->skel->progs.stub_switch, !pinned);
+	/* where nobody was before, all stubs of marks will be its own */
+	bpf_program__set_autoload(o->skel->progs.on_mark, pinned);
 }
 
 int kern_handover(struct kern_owner *o)

@@ -371,7 +371,7 @@ static int attach_hooks(struct kern_owner *o, const struct kern_config *c)
 	const struct hook the_switch = HOOK(switch, on_switch);
 	const struct hook mark = { s->maps.hook_mark, s->progs.on_mark, NULL, NULL };
 	size_t count = ARRAY_LENGTH(hooks) - !!(o->without & KERN_WITHOUT_HELLO);
-	int error = put_behind_stub(&mark);
+	int error = bpf_program__autoload(mark.program) ? put_behind_stub(&mark) : 0;
 
 	if (count < ARRAY_LENGTH(hooks) && !error)
 		error = detach_stub(o, &hooks[count]);
