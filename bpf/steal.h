@@ -78,6 +78,12 @@ static __always_inline u32 switches_of(struct rq *rq)
 	return switches_by(direct_reads, rq);
 }
 
+static __always_inline bool clocks_unmoved(struct rq *rq, const struct cpu_clocks *c)
+{
+	return c->clock && (!c->stolen || READ_KERNEL(steal_of(rq), steal) == c->stolen) &&
+	       READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
+}
+
 /*
  * False if the clocks moved since they were read, or the CPU went away, or what it runs is no
  * longer charged: whoever reads may himself be stopped in between. An update writes clock,
@@ -88,15 +94,9 @@ static __always_inline u32 switches_of(struct rq *rq)
  */
 static __always_inline bool clocks_settled(struct rq *rq, const struct cpu_clocks *c)
 {
-	if (!c->clock)
-		return false;
-	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
-		return false;
 	if (live_steal && steal_from_rq && is_away(rq) != c->away)
 		return false;
-	if (clock_skips(rq) != c->skips)
-		return false;
-	return READ_KERNEL(rq, clock_task) == c->clock_task && READ_KERNEL(rq, clock) == c->clock;
+	return clock_skips(rq) == c->skips && clocks_unmoved(rq, c);
 }
 
 /* Of the CPU that whoever reads runs on: it is not away. */
@@ -111,10 +111,7 @@ static __always_inline void read_own_clocks(struct rq *rq, struct cpu_clocks *c)
 /* The same as clocks_settled, there; false, too, if what runs is no longer charged. */
 static __always_inline bool own_clocks_settled(struct rq *rq, const struct cpu_clocks *c)
 {
-	if (c->stolen && READ_KERNEL(steal_of(rq), steal) != c->stolen)
-		return false;
-	return c->clock && !clock_skips(rq) && READ_KERNEL(rq, clock_task) == c->clock_task &&
-	       READ_KERNEL(rq, clock) == c->clock;
+	return !clock_skips(rq) && clocks_unmoved(rq, c);
 }
 
 #endif

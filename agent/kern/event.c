@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An event of the ring made whole. The kernel side leaves out what it need not say, and what of its
+ * work costs less here: after this, what is not said is 0, and an id has its length.
+ */
 #include <string.h>
 
 #include "kern/kern_internal.h"

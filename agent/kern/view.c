@@ -281,7 +281,7 @@ uint64_t kern_view_counter(const struct kern_view *v, unsigned i)
 	uint64_t value =
 		i < kern_counter_count() ? __atomic_load_n(&v->counters[i], __ATOMIC_RELAXED) : 0;
 
-	/* counted by who frees them: for the kernel side it would be 8 ns a boundary */
+	/* counted by who frees them: at a boundary it would cost an atomic addition */
 	if (i == COUNTER_events)
 		value += ring_count(&v->events, ring_freed(&v->events), ring_produced(&v->events));
 	return value;

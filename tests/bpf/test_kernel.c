@@ -474,7 +474,7 @@ static void test_a_full_ring_loses_events_and_no_time(void **state)
 	struct seen_around *a = share_seen();
 	struct oncpu_event e, *last;
 	struct fixture f;
-	uint64_t kept = 0;
+	uint64_t kept = 0, events;
 	pid_t pid;
 
 	(void)need(state);
@@ -490,7 +490,10 @@ static void test_a_full_ring_loses_events_and_no_time(void **state)
 		assert_int_equal(e.n, ++kept); /* the first ones are there, without a gap */
 	assert_in_range(kept, 100, 65536 / (ONCPU_EVENT_BRIEF + 8));
 	assert_int_equal(counter(&f, "events_lost") + kept, 1000 + 1);
+	events = counter(&f, "events");
+	assert_true(events >= kept);
 	kern_view_commit(f.view, kern_view_position(f.view)); /* room again */
+	assert_int_equal(counter(&f, "events"), events);      /* freed ones are counted, too */
 	a->begun = 2;
 	waitpid(pid, NULL, 0);
 	last = events_until_exit(&f);

@@ -220,8 +220,8 @@ void loads_down(void)
 	ping_pong.pid = 0;
 }
 
-/* What a mark is made with, and whether another thread of the instance spins on the other CPU. */
-static atomic_int there; /* 0 no, 1 it is asked to, 2 it does */
+/* Another thread of the instance on the other CPU: 0 no, 1 it is asked to be there, 2 it is. */
+static atomic_int there;
 
 static sem_t may_end;
 
