@@ -581,8 +581,6 @@ static void upgraded_body(void)
 {
 	pthread_t threads[MARKERS];
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* or, where a check fails, it spins for ever */
-
 	for (int i = 0; i < MARKERS; i++)
 		pthread_create(&threads[i], NULL, mark_until_told, NULL);
 	for (int i = 0; i < MARKERS; i++)
